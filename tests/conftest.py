@@ -1,0 +1,40 @@
+"""What all tests share: a compile cache of their own, and small runs."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+os.environ.setdefault('JUNIPER_CACHE', tempfile.mkdtemp(prefix='juniper_cache_'))
+
+
+@pytest.fixture(scope='session', autouse=True)
+def compile_cache():
+    """One compile cache for the whole session and its subprocesses."""
+    from trainer.compilation import enable_cache
+
+    enable_cache()
+
+
+@pytest.fixture
+def juniper(tmp_path):
+    """Runs `python main.py ...` as a user would; gives the completed process."""
+
+    def run(*arguments, cwd=tmp_path, timeout=300, **env):
+        command = [sys.executable, str(ROOT / 'main.py'), *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=os.environ | {key: str(value) for key, value in env.items()},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
