@@ -1,0 +1,169 @@
+"""Dataset: an opened `Images`, its facts and its batches; knows no file format.
+
+A batch is {'image' [B, H, W, C] uint8, 'label' [B] int32, 'mask' [B] bool (False is
+padding), 'index' [B] int32 (the example's place in the data set)}; on each process only
+its share of it.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from trainer.data.held import Held
+from trainer.data.images import Images
+from trainer.data.order import Sequential, Shuffled
+from trainer.data.reader import Checked, Reader, check_labels, split_transforms
+from trainer.errors import UserError
+
+SMALL = 256 * 2**20  # bytes of decoded images that cache='auto' keeps in memory
+PROBED_EXAMPLES = 16  # read at the start where the source does not know image sizes
+
+Batch = dict[str, np.ndarray]
+
+
+class Dataset:
+    """Examples by index, and batches that are a pure function of (seed, step).
+
+    Args:
+      images: the description.
+      source: examples by index, with `name`, `class_names`, `fingerprint`,
+        `image_shape` (None where unknown) and `labels()`.
+
+    Attributes:
+      num_examples, num_classes: counts.
+      class_names: in the order of the labels.
+      image_shape: (H, W, C) after the transforms.
+      fingerprint: hex digest of what the data is, wherever it lies.
+
+    Raises:
+      UserError: no examples, or images that the transforms leave at varying sizes.
+    """
+
+    def __init__(self, images: Images, source):
+        self.images, self.source = images, source
+        self.num_examples = len(source)
+        self.class_names = tuple(source.class_names)
+        self.num_classes = len(self.class_names)
+        self.fingerprint = source.fingerprint
+        self._fixed, self._random = split_transforms(images.transforms)
+        probe = Reader(source, images.transforms)
+        self.image_shape = tuple(probe(0, np.random.default_rng(0))['image'].shape)
+        self._check_normalisation()
+        if None in source.image_shape:
+            for index in range(min(PROBED_EXAMPLES, self.num_examples)):
+                self[index]
+
+    def __len__(self):
+        return self.num_examples
+
+    def __getitem__(self, index: int) -> dict:
+        """Example `index` as evaluation would see it: the same at every call."""
+        index = range(self.num_examples)[index]
+        return self._reader(index, np.random.default_rng(index))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch of training; the remainder is dropped.
+
+        Raises:
+          UserError: the batch is larger than the data.
+        """
+        self._check_batch()
+        return self.num_examples // self.images.batch
+
+    def label_counts(self) -> np.ndarray:
+        """Examples of each class, [num_classes] int64; no image is decoded for it."""
+        return self._label_counts.copy()
+
+    def train_batches(
+        self,
+        seed: int,
+        start_step: int = 0,
+        process_index: int = 0,
+        process_count: int = 1,
+    ) -> Iterator[Batch]:
+        """Endless shuffled batches from `start_step` on; batch i depends on (seed, i).
+
+        The union over the processes is the same batch for any number of processes.
+        Close the iterator to end what reads ahead of it.
+
+        Raises:
+          UserError: the batch is larger than the data or does not divide over the
+            processes; while iterating, an example that does not fit.
+          TrainingFailed: while iterating, an example that cannot be read.
+        """
+        self._check_batch()
+        order = Shuffled(self.num_examples, self.images.batch, seed)
+        return self._batches(order, start_step, (process_index, process_count))
+
+    def eval_batches(
+        self, process_index: int = 0, process_count: int = 1
+    ) -> Iterator[Batch]:
+        """Every example exactly once, in order, the last batch padded (mask False).
+
+        All batches have one shape, and every process has as many. Raises as
+        `train_batches`, save that the batch may be larger than the data.
+        """
+        order = Sequential(self.num_examples, self.images.batch)
+        return self._batches(order, 0, (process_index, process_count))
+
+    def _batches(self, order, start_step, share):
+        from trainer.data.batches import gather_batches, read_batches
+
+        if order.batch % share[1]:
+            raise UserError(
+                f'Images.batch is {order.batch}, which does not divide over '
+                f'{share[1]} processes; choose a multiple of {share[1]}.'
+            )
+        if self._holds and not self._random:
+            return gather_batches(self._held, order, start_step, share)
+        workers = self.images.workers
+        return read_batches(self._reader, order, start_step, share, workers)
+
+    def _check_batch(self):
+        if self.images.batch > self.num_examples:
+            raise UserError(
+                f'Images.batch is {self.images.batch}, but {self.source.name} has only '
+                f'{self.num_examples} examples; choose a smaller batch or a larger '
+                f'split.'
+            )
+
+    def _check_normalisation(self):
+        """A longer mean would silently broadcast a grey image to more channels."""
+        channels = self.image_shape[-1]
+        for field in ('mean', 'std'):
+            count = np.size(getattr(self.images, field))
+            if count not in (1, channels):
+                raise UserError(
+                    f'Images.{field} has {count} values, but the images of '
+                    f'{self.source.name} have {channels} channel(s); give one value, '
+                    f'or one a channel.'
+                )
+
+    @property
+    def _holds(self) -> bool:
+        if self.images.cache == 'auto':
+            size = self.num_examples * int(np.prod(self.image_shape))
+            return not self._random and size <= SMALL
+        return self.images.cache == 'host'
+
+    @functools.cached_property
+    def _held(self) -> Held:
+        fixed = Reader(self.source, self._fixed)
+        return Held(fixed if self._random else self._checked(fixed))
+
+    @functools.cached_property
+    def _reader(self) -> Checked:
+        if self._holds:
+            return self._checked(Reader(self._held, self._random))
+        return self._checked(Reader(self.source, self.images.transforms))
+
+    def _checked(self, reader):
+        return Checked(reader, self.source.name, self.num_classes, self.image_shape)
+
+    @functools.cached_property
+    def _label_counts(self):
+        labels = self.source.labels()
+        check_labels(self.source.name, labels, self.num_classes)
+        return np.bincount(labels, minlength=self.num_classes)

@@ -1,0 +1,108 @@
+"""Host transforms: bring one decoded image to a fixed size; know nothing of batches.
+
+Each maps {'image': uint8 [H, W, C], ...} to the same with another image; a transform
+whose first parameter is `rng` draws from it alone, so that (seed, position) fixes the
+picture. Bound in a config as `transforms = [@ResizeShortSide(), @CenterCrop()]`.
+"""
+
+import dataclasses
+import math
+from typing import Annotated
+
+import cv2
+import gin
+import numpy as np
+from annotated_types import Gt, Interval
+
+from trainer.errors import UserError
+
+cv2.setNumThreads(1)  # the reader has its own threads; a pool in each would fight them
+
+ATTEMPTS = 10  # to draw a crop that fits, before the largest one in the middle
+
+Size = Annotated[int, Gt(0)]
+Fraction = Annotated[float, Interval(gt=0, le=1)]
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResizeShortSide:
+    """The image with its short side at `size` pixels, its proportions kept."""
+
+    size: Size = 256
+
+    def __call__(self, example: dict) -> dict:
+        """[H, W, C] -> [size, W', C] or [H', size, C]."""
+        height, width = example['image'].shape[:2]
+        scale = self.size / min(height, width)
+        shape = [max(self.size, round(side * scale)) for side in (height, width)]
+        return {**example, 'image': resize(example['image'], *shape)}
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CenterCrop:
+    """The square of `size` pixels in the middle."""
+
+    size: Size = 224
+
+    def __call__(self, example: dict) -> dict:
+        """[H, W, C] -> [size, size, C]; raises UserError where the image is smaller."""
+        height, width = example['image'].shape[:2]
+        if min(height, width) < self.size:
+            raise UserError(
+                f'CenterCrop.size is {self.size}, but an image has {height} x {width} '
+                f'pixels; put @ResizeShortSide() before it.'
+            )
+        top, left = (height - self.size) // 2, (width - self.size) // 2
+        return {**example, 'image': crop(example['image'], top, left, *[self.size] * 2)}
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomResizedCrop:
+    """A random part of the image, resized to a square (Szegedy et al., 2015).
+
+    Attributes:
+      size: side of the result, pixels.
+      min_area, max_area: the part's area, as a fraction of the image's.
+      max_ratio: the part's sides differ by at most this factor.
+    """
+
+    size: Size = 224
+    min_area: Fraction = 0.08
+    max_area: Fraction = 1.0
+    max_ratio: Annotated[float, Interval(ge=1)] = 4 / 3
+
+    def __call__(self, rng: np.random.Generator, example: dict) -> dict:
+        """[H, W, C] -> [size, size, C]."""
+        box = self.draw(rng, *example['image'].shape[:2])
+        image = resize(crop(example['image'], *box), self.size, self.size)
+        return {**example, 'image': image}
+
+    def draw(self, rng, height: int, width: int) -> tuple[int, int, int, int]:
+        """A box (top, left, height, width) inside the image, in pixels."""
+        limit = math.log(self.max_ratio)
+        for _ in range(ATTEMPTS):
+            area = height * width * rng.uniform(self.min_area, self.max_area)
+            ratio = math.exp(rng.uniform(-limit, limit))
+            h, w = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+            if 0 < h <= height and 0 < w <= width:
+                top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
+                return int(top), int(left), h, w
+        h = min(height, max(1, round(width * self.max_ratio)))
+        w = min(width, max(1, round(height * self.max_ratio)))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+
+def crop(image: np.ndarray, top: int, left: int, height: int, width: int):
+    """That box of the image, [height, width, C]."""
+    return image[top : top + height, left : left + width]
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """[H, W, C] -> [height, width, C]: area means to shrink, bilinear to enlarge."""
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (width, height), interpolation=method)
+    return resized.reshape(height, width, image.shape[-1])  # OpenCV drops a C of 1
