@@ -1,0 +1,153 @@
+"""Classification: each image has one of C classes.
+
+Knows how classes are weighted, scored and decoded; nothing of nets, data files or
+the loop.
+"""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+import clu.metrics
+import gin
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, Interval
+
+from trainer.errors import UserError
+from trainer.losses import softmax_cross_entropy
+from trainer.metrics import classification_metrics
+from trainer.tasks.task import Batch, Task
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Dataset
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classification(Task):
+    """Softmax cross-entropy, top-1, top-5 and per-class accuracy.
+
+    The batch has `label` [B], integers in [0, C); outputs are logits [B, C].
+
+    Attributes:
+      label_smoothing: share of each target spread over all classes.
+      class_weights: how much the examples of each class weigh in the loss: one number
+        for each class, 'balanced' (inverse frequency in the training data), or None.
+      focal_gamma: focal loss: above 0, what is already right weighs less.
+      class_names, weights: filled in by `prepare`.
+    """
+
+    label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    class_weights: Sequence[Annotated[float, Ge(0)]] | Literal['balanced'] | None = None
+    focal_gamma: Annotated[float, Ge(0)] = 0.0
+    class_names: tuple[str, ...] = dataclasses.field(default=(), init=False)
+    weights: tuple[float, ...] | None = dataclasses.field(default=None, init=False)
+
+    best: ClassVar[tuple[str, str]] = ('acc_top1', 'max')
+
+    def __post_init__(self):
+        if not isinstance(self.class_weights, str | None):
+            weights = tuple(float(weight) for weight in self.class_weights)
+            object.__setattr__(self, 'class_weights', weights)
+
+    def prepare(self, dataset: 'Dataset') -> Self:
+        """A copy that knows the names of the classes and their weights.
+
+        Args:
+          dataset: the training data: its `num_classes`, `class_names` and, for
+            balanced weights, `label_counts()` [C].
+
+        Raises:
+          UserError: weights that do not fit the classes.
+        """
+        prepared = copy.copy(self)
+        names = tuple(dataset.class_names)
+        object.__setattr__(prepared, 'class_names', names)
+        object.__setattr__(prepared, 'weights', self._weights(dataset))
+        return prepared
+
+    def _weights(self, dataset: 'Dataset') -> tuple[float, ...] | None:
+        if self.class_weights is None:
+            return None
+        if self.class_weights == 'balanced':
+            return balanced_weights(dataset.label_counts())
+        if isinstance(self.class_weights, str):
+            raise UserError(
+                f'Classification.class_weights has no kind {self.class_weights!r}; '
+                "give a list of weights, 'balanced' or None."
+            )
+        _check_weights(self.class_weights, dataset.num_classes)
+        return self.class_weights
+
+    @property
+    def num_outputs(self) -> int:
+        """C, one logit for each class."""
+        if not self.class_names:
+            raise RuntimeError('Call prepare(dataset) first: classes are not known.')
+        return len(self.class_names)
+
+    def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+        """Weighted cross-entropy: logits [B, C] -> [B]; see `softmax_cross_entropy`."""
+        wanted = (*batch['label'].shape, self.num_outputs)
+        if outputs.shape != wanted:
+            raise UserError(
+                f'Classification needs logits of shape {wanted} (batch, classes), but '
+                f'the model gives {outputs.shape}; give it a head such as Classifier.'
+            )
+        return softmax_cross_entropy(
+            outputs,
+            batch['label'],
+            label_smoothing=self.label_smoothing,
+            class_weights=self.weights,
+            focal_gamma=self.focal_gamma,
+        )
+
+    def metrics(self, train: bool) -> type[clu.metrics.Collection]:
+        """Loss and top-1; in evaluation also top-min(5, C) and each class."""
+        return classification_metrics(self.num_outputs, train)
+
+    def decode(self, outputs: jax.Array) -> dict[str, jax.Array]:
+        """Logits [B, C] -> the likeliest `label` [B] and `probabilities` [B, C]."""
+        return {
+            'label': jnp.argmax(outputs, axis=-1).astype(jnp.int32),
+            'probabilities': jax.nn.softmax(outputs.astype(jnp.float32), axis=-1),
+        }
+
+
+def balanced_weights(counts: np.ndarray) -> tuple[float, ...]:
+    """Inverse frequency, `n / (C * count)`: every class has the same say in the loss.
+
+    C counts the classes that have examples, so that the weights of the examples
+    average to one, as scikit-learn has it. A class without any weighs one.
+
+    Args:
+      counts: [num_classes], examples of each class.
+    """
+    counts = np.asarray(counts)
+    share = counts.sum() / max(1, np.count_nonzero(counts))
+    weights = np.where(counts > 0, share / np.maximum(counts, 1), 1.0)
+    return tuple(weights.tolist())
+
+
+def _check_weights(weights: tuple[float, ...], num_classes: int) -> None:
+    """One line that says what is wrong with a list of weights."""
+    if len(weights) != num_classes:
+        raise UserError(
+            f'Classification.class_weights has {len(weights)} weights, but the data '
+            f'has {num_classes} classes; give one for each class.'
+        )
+    for position, weight in enumerate(weights):
+        if not math.isfinite(weight) or weight < 0:
+            raise UserError(
+                f'Classification.class_weights[{position}] is {weight:g}; '
+                'a weight is a number from 0 up.'
+            )
+    if not any(weights):
+        raise UserError(
+            'Classification.class_weights are all 0, so nothing would be learnt; '
+            'give at least one class a weight above 0.'
+        )

@@ -1,0 +1,64 @@
+"""What the trainer asks of a task; the loop and the steps know no more of any of them.
+
+A task of one's own is a frozen dataclass that subclasses `Task` and is
+`@gin.register`ed; everything it holds is a number, a text or a tuple of them, so that
+it can be compared, hashed, closed over by `jax.jit` and written as JSON.
+"""
+
+import abc
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import clu.metrics
+import jax
+
+from trainer import metrics
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Dataset
+
+Batch = dict[str, jax.Array]
+
+
+class Task(abc.ABC):
+    """Losses, metrics and decoding of one kind of problem.
+
+    Attributes:
+      best: the metric by which the best checkpoint is chosen where the config does
+        not say, and whether it is to be 'max' or 'min'.
+    """
+
+    best: ClassVar[tuple[str, str]] = ('loss', 'min')
+
+    @abc.abstractmethod
+    def prepare(self, dataset: 'Dataset') -> Self:
+        """A copy that knows what it needs of the training data.
+
+        Raises:
+          UserError: the data and the task contradict each other.
+        """
+
+    @property
+    @abc.abstractmethod
+    def num_outputs(self) -> int:
+        """How many outputs the head needs for the data; known once prepared."""
+
+    @abc.abstractmethod
+    def loss(self, outputs, batch: Batch) -> jax.Array:
+        """One float32 loss for each example, [B]; padded ones may hold anything."""
+
+    @abc.abstractmethod
+    def metrics(self, train: bool) -> type[clu.metrics.Collection]:
+        """What is measured; the same class at every call, or steps compile again.
+
+        Its metrics are given `outputs`, `losses` [B] and everything in the batch by
+        name, and must count an example whose `mask` is False zero times. Those of
+        training run in every step: keep them cheap.
+        """
+
+    @abc.abstractmethod
+    def decode(self, outputs) -> dict[str, jax.Array]:
+        """Outputs as people read them, each array [B, ...], for predictions."""
+
+    def summarize(self, collection: clu.metrics.Collection) -> dict[str, float | None]:
+        """The collected numbers as they are logged; None where there is no data."""
+        return metrics.summarize(collection)
