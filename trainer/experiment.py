@@ -1,0 +1,110 @@
+"""Experiment, the one thing that a config builds, and `load`, which reads one.
+
+Knows which rooms a run has; not how they work. Nothing after `load` sees gin.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import gin
+import optax
+from annotated_types import Ge, Gt
+from flax import nnx
+
+from trainer.checkpoints import Checkpoints
+from trainer.data.images import Images
+from trainer.description import describe
+from trainer.errors import UserError
+from trainer.lint import report
+from trainer.lint.run_name import refused
+from trainer.optimizers import adamw
+from trainer.resolution import refusal, resolve
+from trainer.schedules import warmup_cosine
+from trainer.selection import Best
+from trainer.source import Source, read_from
+from trainer.tasks import Task
+
+__all__ = ['Experiment', 'Source', 'describe', 'load']
+
+
+@gin.configurable(denylist=['source'])
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that a run is told: what is trained, on what, how, and for how long.
+
+    What will hold arrays or needs a fact of the run is a callable (a reference in gin:
+    `model = @Net`); what only describes is an object (`task = @Classification()`).
+
+    Attributes:
+      name: says what is trained; drives run directory, run name and tags.
+      model: makes the net, given `rngs`, and `input_shape` and `num_outputs` where it
+        takes them; any NNX module's class will do.
+      task: losses and metrics.
+      train_data: what is trained on.
+      eval_data: what is evaluated after every `eval_every` epochs.
+      test_data: what the best checkpoint is scored on, once, at the end.
+      epochs: how long to train.
+      seed: of weights, order, augmentation and dropout.
+      optimizer: called with the schedule.
+      schedule: called with total_steps and steps_per_epoch.
+      best: which evaluation is the best, and when to stop early.
+      checkpoints: how many are kept.
+      log_every: in steps.
+      eval_every, save_every: in epochs.
+      source: what `load` has read; None for an experiment built in Python.
+
+    Raises:
+      UserError: a name that is empty, says nothing or cannot name a directory.
+    """
+
+    name: str
+    model: Callable[..., nnx.Module]
+    task: Task
+    train_data: Images
+    eval_data: Images | None = None
+    test_data: Images | None = None
+    epochs: Annotated[float, Gt(0)]
+    seed: Annotated[int, Ge(0)] = 0
+    optimizer: Callable[..., optax.GradientTransformation] = adamw
+    schedule: Callable[..., optax.Schedule] = warmup_cosine
+    best: Best = dataclasses.field(default_factory=Best)
+    checkpoints: Checkpoints = dataclasses.field(default_factory=Checkpoints)
+    log_every: Annotated[int, Ge(1)] = 10
+    eval_every: Annotated[float, Gt(0)] = 1
+    save_every: Annotated[float, Gt(0)] = 1
+    source: Source | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def __post_init__(self):
+        message = refused(self.name)
+        if message:
+            raise UserError(f'Experiment.name = {self.name!r} {message}')
+
+
+def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
+    """Reads gin files and bindings into an Experiment of ordinary Python.
+
+    References have become `functools.partial`s that hold their bindings, evaluated ones
+    are objects, and gin's config is empty, so that two experiments never touch. What
+    modules have registered with gin stays, constants too: it is theirs, not a config's.
+
+    Args:
+      files: paths, seen from here or from the repository; later ones win.
+      bindings: such as 'EPOCHS = 5'; they win over files, later ones over earlier.
+
+    Raises:
+      UserError: with every mistake in the config, one a line.
+    """
+    examination = report.examine(files, bindings)
+    if examination.errors:
+        raise UserError('\n'.join(map(str, examination.errors)))
+    try:
+        resolved = resolve(examination.config)
+        source = read_from(examination, resolved.origins)
+        return Experiment(**resolved.arguments, source=source)
+    except UserError:
+        raise
+    except Exception as error:
+        raise refusal(error, {}, examination.place) from error
+    finally:
+        gin.clear_config()
