@@ -1,0 +1,133 @@
+"""One train step of ResNet-18 beside PyTorch: `python -m benchmarks.train_step`.
+
+Forward, backward and AdamW in float32 on this machine's CPU, all cores for both.
+The sides take turns in one process, so that a machine busy with other work slows
+both alike; what counts is the ratio.
+"""
+
+import argparse
+import functools
+import os
+import platform
+import statistics
+import time
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from models import Classifier, Net, ResNet
+
+
+def juniper_step(images, labels):
+    """A function of nothing that trains one step and waits for it.
+
+    The way the trainer goes: split once, plain `jax.jit`, buffers donated.
+    """
+    net = functools.partial(
+        Net,
+        functools.partial(ResNet, depth=18, stem='small'),
+        Classifier,
+        input_shape=images.shape[1:],
+        num_outputs=10,
+    )
+    model = jax.jit(lambda key: net(rngs=nnx.Rngs(key)))(jax.random.key(0))
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    optimizer = optax.adamw(1e-3, weight_decay=1e-4)
+    train = _jitted(graph, optimizer)
+    state = params, rest, optimizer.init(params)
+
+    def step():
+        nonlocal state
+        state, loss = train(state, images, labels)
+        return float(loss)
+
+    return step
+
+
+def _jitted(graph, optimizer):
+    def loss_of(params, rest, images, labels):
+        model = nnx.merge(graph, params, rest, copy=True)
+        losses = optax.softmax_cross_entropy_with_integer_labels(model(images), labels)
+        return losses.mean(), nnx.state(model, nnx.Not(nnx.Param))
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def train(state, images, labels):
+        params, rest, opt_state = state
+        gradient = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, rest), grads = gradient(params, rest, images, labels)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return (optax.apply_updates(params, updates), rest, opt_state), loss
+
+    return train
+
+
+def alternate(sides: dict, rounds: int, steps: int = 2) -> dict:
+    """Milliseconds of every step of every side, `steps` a turn after two to warm up."""
+    for step in sides.values():
+        step(), step()
+    times = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, step in sides.items():
+            for _ in range(steps):
+                start = time.perf_counter()
+                step()
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+def main():
+    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument('--size', type=int, default=8, help='height and width')
+    flags.add_argument('--channels', type=int, default=1)
+    flags.add_argument('--batch', type=int, default=128)
+    flags.add_argument('--rounds', type=int, default=20, help='two steps a side each')
+    flags = flags.parse_args()
+    draw = np.random.default_rng(0)
+    shape = (flags.batch, flags.size, flags.size, flags.channels)
+    images = draw.random(shape, dtype=np.float32)
+    labels = draw.integers(0, 10, flags.batch)
+    sides = {'juniper': juniper_step(images, labels), **_torch_sides(images, labels)}
+    print(f'ResNet-18, small stem, {shape}, float32, {_processor()}')
+    report(alternate(sides, flags.rounds))
+
+
+def _torch_sides(images, labels) -> dict:
+    try:
+        from benchmarks.peers import torch_step
+    except ModuleNotFoundError as missing:
+        print(f'No torch here ({missing}): Juniper alone. See requirements-peers.txt.')
+        return {}
+    layouts = {'torch eager': False, 'torch channels_last': True}
+    return {
+        name + (', fused AdamW' if fused else ''): torch_step(
+            images, labels, channels_last=channels_last, fused=fused
+        )
+        for name, channels_last in layouts.items()
+        for fused in (False, True)
+    }
+
+
+def report(times: dict) -> None:
+    """Prints median, quartiles and minimum of each side, and juniper's ratio to it."""
+    ours = statistics.median(times['juniper'])
+    print(f'{"ms a step":34} median   quartiles       min   juniper / this')
+    for name, spent in times.items():
+        low, middle, high = statistics.quantiles(spent, n=4)
+        line = f'{name:34} {middle:6.1f}   {low:6.1f} {high:6.1f}  {min(spent):6.1f}'
+        print(f'{line}   {ours / middle:.2f}')
+
+
+def _processor() -> str:
+    """The processor's name and number of cores."""
+    name = platform.processor() or platform.machine()
+    if os.path.exists('/proc/cpuinfo'):
+        with open('/proc/cpuinfo') as info:
+            names = [line for line in info if line.startswith('model name')]
+        name = names[0].split(':')[1].strip() if names else name
+    return f'{name}, {os.cpu_count()} cores'
+
+
+if __name__ == '__main__':
+    main()

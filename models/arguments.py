@@ -1,0 +1,23 @@
+"""Refuses a wrong argument in one line that says what would be right."""
+
+
+def check_choice(owner: str, name: str, value, choices) -> None:
+    """Raises a ValueError that lists the choices where the value is none of them."""
+    if value not in choices:
+        *others, last = map(repr, choices)
+        listed = f'{", ".join(others)} or {last}'
+        raise ValueError(f'{owner} has no {name} {value!r}; choose {listed}.')
+
+
+def check_at_least_one(owner: str, **values: int) -> None:
+    """Raises a ValueError for the first value below 1, or for none at all."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f'{owner} needs {name} of at least 1; got {value}.')
+
+
+def check_rate(owner: str, **values: float) -> None:
+    """Raises a ValueError for the first value that is no share in [0, 1)."""
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f'{owner} needs {name} in [0, 1); got {value}.')

@@ -1,0 +1,116 @@
+"""Parts that convolutional nets share; arrays in, arrays out.
+
+Every part keeps parameters and statistics in float32 and works in the `dtype`
+of its activations. Knows nothing of nets, training or configs.
+"""
+
+import functools
+
+import jax.numpy as jnp
+from flax import nnx
+
+from models.convolution import convolve
+
+# He et al. 2015, https://arxiv.org/abs/1502.01852, over the outputs as torchvision.
+he_normal = nnx.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+class ConvNorm(nnx.Module):
+    """Convolution without bias, batch normalisation, and ReLU where wanted.
+
+    `[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), D]` for odd kernels:
+    padded by `kernel_size // 2` on each side, as PyTorch does ('SAME' would pad
+    differently at stride 2). Ioffe and Szegedy 2015,
+    https://arxiv.org/abs/1502.03167.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        *,
+        activation: bool = True,
+        dtype='float32',
+        rngs: nnx.Rngs,
+    ):
+        """Builds the parts; `activation=False` leaves the ReLU to who adds the maps."""
+        padding = kernel_size // 2
+        self.conv = nnx.Conv(
+            in_channels,
+            out_channels,
+            (kernel_size, kernel_size),
+            stride,
+            padding=((padding, padding), (padding, padding)),
+            use_bias=False,
+            kernel_init=he_normal,
+            conv_general_dilated=convolve,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        # Scales start at one, also the last of a block: starting that at zero (Goyal et
+        # al. 2017) gained nothing on the digits, and would stop the block's gradients.
+        # float32 also where activations are bfloat16: nnx.BatchNorm would round its
+        # running statistics to its own dtype. The decay of 0.9 is torch's momentum 0.1.
+        self.norm = nnx.BatchNorm(
+            out_channels, momentum=0.9, epsilon=1e-5, dtype=jnp.float32, rngs=rngs
+        )
+        self.activation = activation
+
+    def __call__(self, images):
+        maps = self.conv(images)
+        maps = self.norm(maps).astype(maps.dtype)
+        return nnx.relu(maps) if self.activation else maps
+
+
+class BasicBlock(nnx.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016a, section 3.3).
+
+    `[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), width]`
+    """
+
+    expansion = 1
+
+    def __init__(
+        self, in_channels: int, width: int, stride: int = 1, *, dtype='float32', rngs
+    ):
+        conv = functools.partial(ConvNorm, dtype=dtype, rngs=rngs)
+        self.conv1 = conv(in_channels, width, 3, stride)
+        self.conv2 = conv(width, width, 3, activation=False)
+        self.shortcut = _shortcut(conv, in_channels, width, stride)
+
+    def __call__(self, images):
+        return nnx.relu(self.conv2(self.conv1(images)) + self.shortcut(images))
+
+
+class Bottleneck(nnx.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut (He et al. 2016a, section 4.1).
+
+    `[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), 4 width]`. The stride
+    stands on the 3x3 ("v1.5"), where the paper has it on the first 1x1 and throws
+    three of four pixels away: https://arxiv.org/abs/1512.03385 and torchvision.
+    """
+
+    expansion = 4
+
+    def __init__(
+        self, in_channels: int, width: int, stride: int = 1, *, dtype='float32', rngs
+    ):
+        conv = functools.partial(ConvNorm, dtype=dtype, rngs=rngs)
+        out_channels = self.expansion * width
+        self.conv1 = conv(in_channels, width, 1)
+        self.conv2 = conv(width, width, 3, stride)
+        self.conv3 = conv(width, out_channels, 1, activation=False)
+        self.shortcut = _shortcut(conv, in_channels, out_channels, stride)
+
+    def __call__(self, images):
+        maps = self.conv3(self.conv2(self.conv1(images)))
+        return nnx.relu(maps + self.shortcut(images))
+
+
+def _shortcut(conv, in_channels: int, out_channels: int, stride: int):
+    """The identity where shapes allow it, else a projection (the paper's option B)."""
+    if stride == 1 and in_channels == out_channels:
+        return nnx.identity
+    return conv(in_channels, out_channels, 1, stride, activation=False)

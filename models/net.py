@@ -1,0 +1,68 @@
+"""Net(backbone, head): the one way a backbone meets a head; knows no model by name."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import gin
+import jax.numpy as jnp
+from flax import nnx
+
+from models.arguments import check_choice
+
+Dtype = Literal['float32', 'bfloat16', 'float16']
+
+
+@gin.register
+class Net(nnx.Module):
+    """Images `[B, H, W, C]` -> maps of the backbone -> outputs of the head.
+
+    Attributes:
+      backbone: images -> list of maps, fine to coarse.
+      head: list of maps -> outputs.
+    """
+
+    def __init__(
+        self,
+        backbone: Callable[..., nnx.Module],
+        head: Callable[..., nnx.Module],
+        dtype: Dtype = 'float32',
+        *,
+        input_shape: tuple[int, int, int],
+        num_outputs: int,
+        rngs: nnx.Rngs,
+    ):
+        """Builds both parts, each told what it needs to know.
+
+        Args:
+          backbone: called with (input_shape, dtype=, rngs=); must say `channels`.
+          head: called with (channels of the coarsest map, num_outputs, dtype=, rngs=).
+          dtype: of the activations; parameters and statistics are float32.
+          input_shape: (height, width, channels) of an image.
+          num_outputs: what the task asks for, such as the number of classes.
+          rngs: draws the weights (`params`) and dropout masks (`dropout`).
+
+        Raises:
+          ValueError: for a dtype that there is not.
+        """
+        dtype = _activation_dtype(dtype)
+        self.backbone = backbone(input_shape, dtype=dtype, rngs=rngs)
+        in_features = self.backbone.channels[-1]
+        self.head = head(in_features, num_outputs, dtype=dtype, rngs=rngs)
+
+    def __call__(self, images):
+        """`[B, H, W, C]` -> what the head gives, such as logits `[B, classes]`."""
+        return self.head(self.features(images))
+
+    def features(self, images):
+        """`[B, H, W, C]` -> list of the backbone's maps, fine to coarse."""
+        return self.backbone(images)
+
+
+def _activation_dtype(dtype):
+    """The dtype of a name such as 'bfloat16', or of a jnp dtype."""
+    try:
+        name = jnp.dtype(dtype).name
+    except TypeError:
+        name = dtype
+    check_choice('Net', 'dtype', name, get_args(Dtype))
+    return jnp.dtype(name)
