@@ -1,0 +1,93 @@
+"""One integer per leaf of a state, which any change of an element changes.
+
+Computed where the arrays lie, and equal for any number of devices and any sharding.
+Knows nothing of files, nor of what the leaves mean.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# The finalizer of MurmurHash3 (Appleby, 2011) and the golden ratio of 2 ** 32.
+MULTIPLIERS = (0x85EBCA6B, 0xC2B2AE35)
+GOLDEN = 0x9E3779B1
+OFFSET = 0x7F4A7C15  # any odd number: a zero at position 0 must not count as nothing
+
+
+def named_leaves(tree) -> dict[str, jax.Array]:
+    """The leaves of a pytree by path, such as 'params/stem/kernel', in its order.
+
+    Raises:
+      ValueError: two leaves have one path.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    named = {
+        jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+        for path, leaf in leaves
+    }
+    if len(named) != len(leaves):
+        raise ValueError('Two leaves of the state have one path; rename one of them.')
+    return named
+
+
+def fingerprints(tree) -> dict[str, str]:
+    """The fingerprint of every leaf, eight hex digits, by path.
+
+    Every word of a leaf is mixed with its position by a bijection, and the results are
+    added modulo 2 ** 32: one changed element is always seen, and the order in which
+    devices add does not matter. Waits until the arrays have been computed.
+    """
+    numbers = jax.device_get(_fingerprint_all(named_leaves(tree)))
+    return {name: f'{int(number):08x}' for name, number in numbers.items()}
+
+
+def is_finite(tree) -> bool:
+    """True if no floating-point leaf holds NaN or infinity."""
+    return bool(_all_finite(jax.tree.leaves(tree)))
+
+
+@jax.jit
+def _all_finite(leaves: list[jax.Array]) -> jax.Array:
+    floats = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in floats] or [True]))
+
+
+@jax.jit
+def _fingerprint_all(leaves: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: _fingerprint(leaf) for name, leaf in leaves.items()}
+
+
+@jax.jit  # traced once per shape, however many leaves share it
+def _fingerprint(leaf: jax.Array) -> jax.Array:
+    words = _words(leaf)
+    mixed = _mix(words + _positions(words.shape) * jnp.uint32(GOLDEN) + OFFSET)
+    return jnp.sum(mixed, dtype=jnp.uint32)
+
+
+def _words(leaf: jax.Array) -> jax.Array:
+    """The bits of every element as uint32; of wide elements as a trailing axis."""
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
+    if leaf.dtype.itemsize >= 4:
+        return lax.bitcast_convert_type(leaf, jnp.uint32)
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+        bits = jnp.dtype(f'uint{8 * leaf.dtype.itemsize}')
+        leaf = lax.bitcast_convert_type(leaf, bits)
+    return leaf.astype(jnp.uint32)
+
+
+def _positions(shape: tuple[int, ...]) -> jax.Array:
+    """Row-major positions, from one iota per axis so that a sharded axis stays so."""
+    positions = jnp.zeros(shape, jnp.uint32)
+    for axis in range(len(shape)):
+        stride = jnp.uint32(math.prod(shape[axis + 1 :]) % 2**32)
+        positions += lax.broadcasted_iota(jnp.uint32, shape, axis) * stride
+    return positions
+
+
+def _mix(words: jax.Array) -> jax.Array:
+    words = (words ^ (words >> 16)) * jnp.uint32(MULTIPLIERS[0])
+    words = (words ^ (words >> 13)) * jnp.uint32(MULTIPLIERS[1])
+    return words ^ (words >> 16)

@@ -1,0 +1,151 @@
+"""One run at a time in a directory, which must be writable.
+
+The kernel holds the lock and lets it go when its process ends, however that happens; a
+small file beside it says who that is. Knows nothing of what a run keeps there.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import socket
+
+from trainer.errors import UserError
+
+LOCK_FILE = '.lock'
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # some network file systems
+
+
+class RunLock(contextlib.AbstractContextManager):
+    """Holds a run directory from `with` to its end, or to the end of the process."""
+
+    def __init__(self, directory: str | os.PathLike):
+        """Names the directory; nothing is taken before `acquire` or `with`."""
+        self.path = pathlib.Path(directory) / LOCK_FILE
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Takes the lock; one left behind by a killed process is taken over.
+
+        Raises:
+          UserError: another run holds it (names host, process and since when), or the
+            directory does not exist or cannot be written.
+        """
+        file = _open(self.path)
+        try:
+            self._take(file)
+            _write(file, _lease())
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+
+    def release(self) -> None:
+        """Lets the lock go; the empty file stays, as removing it would let two in."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> 'RunLock':
+        self.acquire()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.release()
+
+    def _take(self, file: int) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._taken(_read(file)) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            holder = _read(file)
+            if holder and not _is_gone(holder):
+                raise self._taken(holder) from None
+
+    def _taken(self, holder: dict) -> UserError:
+        who = (
+            f'process {holder["pid"]} on {holder["host"]} since {holder["since"]}'
+            if holder
+            else 'another process'
+        )
+        return UserError(
+            f'{self.path.parent} is in use by {who}. Wait for that run or stop it, or '
+            f'give another --workdir.'
+        )
+
+
+def check_writable(directory: str | os.PathLike) -> None:
+    """Makes the directory where it is missing, and writes, renames and deletes a file.
+
+    Raises:
+      UserError: one of these is not possible; says why.
+    """
+    directory = pathlib.Path(directory)
+    before, after = (directory / f'.probe-{os.getpid()}-{i}' for i in 'ab')
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            with before.open('wb') as file:
+                file.write(b'probe')
+                file.flush()
+                os.fsync(file.fileno())
+            before.rename(after)
+        finally:
+            before.unlink(missing_ok=True)
+            after.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+
+
+def _open(path: pathlib.Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+
+
+def _unwritable(directory: pathlib.Path, error: OSError) -> UserError:
+    return UserError(
+        f'{directory} cannot be written: {os.strerror(error.errno)}. Give a --workdir '
+        f'where you may write and where there is room.'
+    )
+
+
+def _lease() -> dict:
+    since = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
+    return {'host': socket.gethostname(), 'pid': os.getpid(), 'since': since}
+
+
+def _write(file: int, lease: dict) -> None:
+    os.ftruncate(file, 0)
+    os.pwrite(file, json.dumps(lease).encode(), 0)
+    os.fsync(file)
+
+
+def _read(file: int) -> dict:
+    """Who holds the lock; empty if that has not been written yet."""
+    try:
+        lease = json.loads(os.pread(file, 4096, 0))
+    except ValueError:
+        return {}
+    return lease if {'host', 'pid', 'since'} <= set(lease) else {}
+
+
+def _is_gone(holder: dict) -> bool:
+    """True if the process ran on this host and is no longer there."""
+    if holder['host'] != socket.gethostname():
+        return False
+    try:
+        os.kill(holder['pid'], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # there, and another user's
+    return False
