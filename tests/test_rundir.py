@@ -1,0 +1,170 @@
+"""Run directories are made, recognised and found; foreign ones are never touched."""
+
+import datetime
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from trainer import files, rundir
+from trainer.errors import UserError
+
+
+class Clock(datetime.datetime):
+    """A second that does not end."""
+
+    @classmethod
+    def now(cls, tz=None):
+        """Always the same."""
+        return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """Lets all runs of a test start in the same second."""
+    monkeypatch.setattr(rundir.datetime, 'datetime', Clock)
+
+
+def make_run(path, **flat):
+    """A run directory with nothing but its config."""
+    path.mkdir(parents=True)
+    rundir.write_config(path, flat)
+    return path
+
+
+def snapshot(path):
+    """Everything below a directory, with its bytes."""
+    return {p: p.read_bytes() if p.is_file() else None for p in path.rglob('*')}
+
+
+def test_a_run_directory_is_named_after_its_run_and_time(tmp_path, stopped_clock):
+    path = rundir.create('digits', tmp_path / 'deep' / 'runs')
+    assert path == tmp_path / 'deep' / 'runs' / 'digits_20260102_030405'
+    assert path.is_dir()
+
+
+def test_runs_of_one_name_and_second_never_clash(tmp_path, stopped_clock):
+    made = []
+    threads = [
+        threading.Thread(target=lambda: made.append(rundir.create('a', tmp_path)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first = 'a_20260102_030405'
+    assert {p.name for p in made} == {first, *(f'{first}_{i}' for i in range(2, 9))}
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / 'runs').write_text('')
+    with pytest.raises(UserError, match=r'runs cannot be a run directory: .*--workdir'):
+        rundir.create('a', tmp_path / 'runs')
+
+
+def test_a_new_an_empty_and_a_run_directory_are_opened(tmp_path):
+    assert rundir.open_workdir(tmp_path / 'a' / 'b').is_dir()
+    assert rundir.open_workdir(tmp_path / 'a' / 'b') == tmp_path / 'a' / 'b'
+    run = make_run(tmp_path / 'run')
+    (run / 'my_notes.txt').write_text('')
+    assert rundir.open_workdir(run) == run
+
+
+def test_what_a_start_left_that_was_killed_early_is_no_obstacle(tmp_path):
+    for name in ('.lock', '.config.json.17.partial', 'log.txt'):
+        (tmp_path / name).write_text('')
+    assert rundir.open_workdir(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize('config', [None, '[]', '{"name": "other tool"}', '{"torn'])
+def test_a_foreign_directory_is_refused_and_not_touched(tmp_path, config):
+    (tmp_path / 'thesis.tex').write_text('years of work')
+    if config is not None:
+        (tmp_path / 'config.json').write_text(config)
+    before = snapshot(tmp_path)
+    with pytest.raises(UserError, match=r'no Juniper run: it holds .*thesis.tex') as e:
+        rundir.open_workdir(tmp_path)
+    assert '\n' not in str(e.value)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_workdir_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for path in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+        with pytest.raises(UserError, match='Not a directory'):
+            rundir.open_workdir(path)
+
+
+def test_find_takes_the_newest_match(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    times = ('20260101_000000', '20260301_000000', '20260301_000000_2')
+    runs = [make_run(tmp_path / 'runs' / f'unet_{t}') for t in times]
+    make_run(tmp_path / 'runs' / 'vit_20270101_000000')
+    os.utime(runs[0] / 'config.json')  # a resumed run does not become the newest
+    assert rundir.find('runs/unet_*').resolve() == runs[2]
+    assert rundir.find('runs/unet_20260101*').resolve() == runs[0]
+    assert rundir.find(str(runs[1])) == runs[1]
+    assert rundir.list_runs()[0].name == runs[0].name
+
+
+def test_find_orders_unnamed_times_by_the_config(tmp_path):
+    first, second = make_run(tmp_path / 'b'), make_run(tmp_path / 'a')
+    os.utime(first / 'config.json', (1e9, 1e9))
+    assert rundir.find(f'{tmp_path}/*') == second
+
+
+@pytest.mark.parametrize(
+    'inside',
+    [
+        'checkpoints/120',
+        'checkpoints/*',
+        'best_model',
+        'best_model.pth',
+        'metrics.jsonl',
+    ],
+)
+def test_find_climbs_from_what_lies_in_a_run(tmp_path, inside):
+    run = make_run(tmp_path / 'unet_20260101_000000')
+    (run / 'checkpoints' / '120').mkdir(parents=True)
+    (run / 'metrics.jsonl').write_text('')
+    assert rundir.find(f'{tmp_path}/unet_*/{inside}') == run
+
+
+def test_find_refuses_a_step_that_is_not_there(tmp_path):
+    run = make_run(tmp_path / 'unet_20260101_000000')
+    with pytest.raises(UserError, match='matches no run'):
+        rundir.find(f'{run}/checkpoints/999')
+
+
+def test_find_names_the_pattern_and_what_there_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"'runs/unet_\*' .* there are no runs in runs"):
+        rundir.find('runs/unet_*')
+    make_run(tmp_path / 'runs' / 'unet_20260101_000000')
+    with pytest.raises(UserError, match=r"'runs/unte_\*' .*runs/unet_20260101_000000"):
+        rundir.find('runs/unte_*')
+
+
+def test_the_config_comes_back_without_the_mark(tmp_path):
+    flat = {'name': 'a', 'seed': 0, 'model.depth': 18, 'best.metric': None}
+    rundir.write_config(tmp_path, flat)
+    assert rundir.config(tmp_path) == flat
+    assert list(rundir.config(tmp_path)) == list(flat)
+
+
+def test_a_config_that_is_not_ours_to_read_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r'no Juniper run: it has no config\.json'):
+        rundir.config(tmp_path)
+    files.write_json(tmp_path / 'config.json', {rundir.FORMAT_KEY: 99})
+    with pytest.raises(UserError, match='has run format 99, but this Juniper reads 1'):
+        rundir.config(tmp_path)
+
+
+def test_a_run_is_finished_when_it_has_results(tmp_path):
+    assert rundir.results(tmp_path) is None
+    assert not rundir.finished(tmp_path)
+    files.write_json(tmp_path / rundir.RESULTS, {'test/acc_top1': np.float32(0.5)})
+    assert rundir.results(tmp_path) == {'test/acc_top1': 0.5}
+    assert rundir.finished(tmp_path)

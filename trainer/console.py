@@ -1,0 +1,123 @@
+"""What a run says to a person: one voice, silent on all processes but the first.
+
+Lines, phases with their seconds, a progress bar, tables, and the log of it all. Knows
+nothing of training.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+
+from trainer import logfile, rundir
+from trainer.phases import Phases
+from trainer.progress import ProgressBar
+from trainer.screen import log, say, warn
+
+NARROWEST = 8  # columns of a table are not cut below it
+
+
+class Console:
+    """The voice of a run.
+
+    Attributes:
+      quiet: says and logs nothing; times phases all the same.
+      phases: `with console.phases('compile'):` says and times a phase.
+    """
+
+    def __init__(self, quiet: bool = False, started: float | None = None):
+        """Begins to count at `started`, in `time.perf_counter()`'s seconds, or now."""
+        self.quiet = quiet
+        self.phases = Phases(quiet, time.perf_counter() if started is None else started)
+
+    def say(self, message: str) -> None:
+        """Writes a line, or several, to stdout and into the log."""
+        if not self.quiet:
+            say(message)
+
+    def warn(self, message: str) -> None:
+        """Writes one line to stderr and into the log."""
+        if not self.quiet:
+            warn(message)
+
+    def bar(
+        self, total: int, start: int = 0, steps_per_epoch: int | None = None
+    ) -> ProgressBar:
+        """A bar over `total` steps of a run that goes on from `start`."""
+        return ProgressBar(
+            total, start, steps_per_epoch=steps_per_epoch, quiet=self.quiet
+        )
+
+    @contextlib.contextmanager
+    def log_to(self, directory: str | os.PathLike) -> Iterator[None]:
+        """Logs into a run directory, also the traceback of an error that ends it.
+
+        Raises:
+          OSError: the log cannot be opened.
+        """
+        if self.quiet:
+            yield
+            return
+        logfile.setup_log(pathlib.Path(directory) / rundir.LOG)
+        try:
+            yield
+        except BaseException:
+            log.error('the run ended here', exc_info=True)
+            raise
+        finally:
+            logfile.close_log()
+
+
+def table(
+    rows: Sequence[Sequence[object]], header: Sequence[str], width: int | None = None
+) -> str:
+    """Rows under a header as aligned text: numbers to the right, None as '-'.
+
+    Args:
+      rows: one value a column; floats are shown with four decimals.
+      header: one word a column.
+      width: characters there are; default the terminal's. Text that is too wide is cut,
+        the widest column first.
+    """
+    width = width or shutil.get_terminal_size().columns
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    columns = list(zip(*cells, strict=True))
+    right = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
+    widths = _fit([max(map(len, column)) for column in columns], right, width)
+    lines = []
+    for row in cells:
+        cut = [_cut(cell, size) for cell, size in zip(row, widths, strict=True)]
+        aligned = [
+            cell.rjust(size) if to_right else cell.ljust(size)
+            for cell, size, to_right in zip(cut, widths, right, strict=True)
+        ]
+        lines.append('  '.join(aligned).rstrip())
+    return '\n'.join(lines)
+
+
+def _fit(widths: list[int], numeric: list[bool], available: int) -> list[int]:
+    """Narrows columns of text, the widest first, until a line fits."""
+    widths = list(widths)
+    while sum(widths) + 2 * (len(widths) - 1) > available:
+        text = [i for i, fixed in enumerate(numeric) if not fixed]
+        widest = max(text, key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _cut(cell: str, size: int) -> str:
+    return cell if len(cell) <= size else cell[: size - 2] + '..'
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.4f}' if isinstance(value, float) else str(value)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)

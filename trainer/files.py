@@ -1,0 +1,78 @@
+"""Files that are whole or absent, and JSON that every parser reads.
+
+Knows nothing of runs: text, numbers and paths.
+"""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping
+
+from trainer.errors import UserError
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes UTF-8 text so that a reader, or a crash, sees the old file or the new.
+
+    Raises:
+      OSError: as the system says; the old file is then still there.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        with partial.open('w', encoding='utf-8', errors='surrogateescape') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def write_json(path: str | os.PathLike, value: object) -> None:
+    """Writes what `plain` makes of a value, indented, whole or not at all."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + '\n')
+
+
+def read_json(path: str | os.PathLike) -> object:
+    """What a JSON file holds.
+
+    Raises:
+      UserError: it is no JSON; names the file.
+      OSError: it cannot be read.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_bytes())
+    except ValueError as error:
+        raise UserError(
+            f'{path} is damaged, no JSON ({error}); restore it, or move it away.'
+        ) from error
+
+
+def plain(value: object) -> object:
+    """What strict JSON can say of a value.
+
+    NaN and the infinities become None, as JSON has no word for them. NumPy and JAX
+    values become Python's: a float32 the float64 that equals it, so a number always
+    has the same digits. What is no number, text, mapping or sequence becomes its `str`.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, 'tolist'):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int | str | None) else str(value)
+
+
+def _sync_directory(path: pathlib.Path) -> None:
+    """Makes a rename in the directory outlive a loss of power."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

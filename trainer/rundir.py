@@ -1,0 +1,199 @@
+"""The run directory: how it is made, recognised and found again, and its files' names.
+
+A directory that holds anything else is never written to. Knows nothing of what the
+files say, but for the mark in config.json by which a run is known.
+"""
+
+import datetime
+import difflib
+import glob
+import itertools
+import os
+import pathlib
+import re
+
+from trainer import files
+from trainer.errors import UserError
+
+CONFIG_GIN = 'config.gin'
+OPERATIVE_GIN = 'operative.gin'
+CONFIG = 'config.json'
+PROVENANCE = 'provenance.json'
+METRICS = 'metrics.jsonl'
+HISTORY = 'training_history.json'
+RESULTS = 'results.json'
+LOG = 'log.txt'
+CHECKPOINTS = 'checkpoints'
+TENSORBOARD = 'tensorboard'
+
+FORMAT_KEY, FORMAT = 'juniper.run_format', 1
+STARTED = re.compile(r'_(\d{8}_\d{6})(?:_(\d+))?$')
+WEIGHTS = re.compile(r'(best|last|checkpoint)[^/]*')  # names that weights files have
+LEFT_BY_A_START = ('lost+found', LOG)  # beside hidden files: no one's work is lost
+
+
+def create(name: str, root: str | os.PathLike = 'runs') -> pathlib.Path:
+    """Makes `root/<name>_<YYYYMMDD_HHMMSS>/`, its own even if another starts right now.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    stem = f'{name}_{datetime.datetime.now():%Y%m%d_%H%M%S}'
+    root = pathlib.Path(root)
+    _make(root)
+    for number in itertools.count(1):
+        path = root / (stem if number == 1 else f'{stem}_{number}')
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _unusable(path, error) from error
+        return path
+
+
+def open_workdir(path: str | os.PathLike) -> pathlib.Path:
+    """The directory that a user names: an empty one, a run's, or one that is made.
+
+    Raises:
+      UserError: it is no directory, or holds something else. Nothing is written then.
+    """
+    path = pathlib.Path(path).expanduser()
+    try:
+        foreign = [] if is_run(path) else sorted(_foreign_files(path))
+    except FileNotFoundError:
+        foreign = []
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if foreign:
+        raise UserError(
+            f'{path} is no Juniper run: it holds {", ".join(foreign[:3])}'
+            f'{" ..." if len(foreign) > 3 else ""} and no {CONFIG} of a run. '
+            f'Give a --workdir that is empty, new, or a run to go on with.'
+        )
+    _make(path)
+    return path
+
+
+def find(pattern: str) -> pathlib.Path:
+    """The newest run directory that a path or glob means.
+
+    A path inside a run (`runs/unet_*/checkpoints/120`) means that run, and so does the
+    name of a weights file that is not there (`runs/unet_*/best_model`).
+
+    Raises:
+      UserError: there is none; names the pattern and the nearest runs that exist.
+    """
+    expanded = os.path.expanduser(pattern)
+    matches = glob.glob(expanded)
+    head, tail = os.path.split(expanded)
+    if not matches and WEIGHTS.fullmatch(tail):
+        matches = glob.glob(head)
+    runs = {run for match in matches if (run := _run_around(match))}
+    if not runs:
+        raise UserError(f'{pattern!r} matches no run directory; {_nearest(expanded)}.')
+    return max(runs, key=_age_key)
+
+
+def list_runs(root: str | os.PathLike = 'runs') -> list[pathlib.Path]:
+    """The run directories right below a directory, oldest first."""
+    root = pathlib.Path(root)
+    found = (path for path in root.iterdir() if is_run(path)) if root.is_dir() else ()
+    return sorted(found, key=_age_key)
+
+
+def is_run(path: str | os.PathLike) -> bool:
+    """True for a directory that a run of ours has been writing to."""
+    try:
+        flat = files.read_json(pathlib.Path(path) / CONFIG)
+    except (OSError, UserError):
+        return False
+    return isinstance(flat, dict) and FORMAT_KEY in flat
+
+
+def write_config(directory: str | os.PathLike, flat: dict[str, object]) -> None:
+    """Writes config.json, which makes the directory a run: the first file to write."""
+    files.write_json(pathlib.Path(directory) / CONFIG, {FORMAT_KEY: FORMAT, **flat})
+
+
+def config(directory: str | os.PathLike) -> dict[str, object]:
+    """The flat config as it was written, without the mark of a run.
+
+    Raises:
+      UserError: this is no run directory, or one of a newer Juniper.
+    """
+    if not is_run(directory):
+        raise UserError(f'{directory} is no Juniper run: it has no {CONFIG} of one.')
+    flat = files.read_json(pathlib.Path(directory) / CONFIG)
+    version = flat.pop(FORMAT_KEY)
+    if version != FORMAT:
+        raise UserError(
+            f'{directory} has run format {version}, but this Juniper reads {FORMAT}; '
+            f'use the version that {PROVENANCE} there names.'
+        )
+    return flat
+
+
+def results(directory: str | os.PathLike) -> dict[str, object] | None:
+    """The flat results of a run; None while there are none."""
+    path = pathlib.Path(directory) / RESULTS
+    return files.read_json(path) if path.exists() else None
+
+
+def finished(directory: str | os.PathLike) -> bool:
+    """True once a run has written its results, which it does last."""
+    return (pathlib.Path(directory) / RESULTS).exists()
+
+
+def _make(path: pathlib.Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: pathlib.Path, error: OSError) -> UserError:
+    return UserError(
+        f'{path} cannot be a run directory: {os.strerror(error.errno)}. '
+        f'Give a --workdir where you may write.'
+    )
+
+
+def _foreign_files(path: pathlib.Path) -> list[str]:
+    """Names of what no start of a run leaves in a directory."""
+    with os.scandir(path) as entries:
+        return [
+            entry.name
+            for entry in entries
+            if entry.name not in LEFT_BY_A_START
+            and (entry.is_dir() or not entry.name.startswith('.'))
+        ]
+
+
+def _run_around(path: str) -> pathlib.Path | None:
+    path = pathlib.Path(path)
+    return next((place for place in (path, *path.parents) if is_run(place)), None)
+
+
+def _age_key(run: pathlib.Path) -> tuple[str, int, int]:
+    """Orders by the time in the name, or of the config; then by number in a second."""
+    modified = (run / CONFIG).stat().st_mtime_ns
+    named = STARTED.search(run.name)
+    if named:
+        return named[1], int(named[2] or 1), modified
+    day = datetime.datetime.fromtimestamp(modified / 1e9)
+    return f'{day:%Y%m%d_%H%M%S}', 0, modified
+
+
+def _nearest(pattern: str) -> str:
+    """What there is instead, as the end of a sentence."""
+    outer = itertools.takewhile(
+        lambda p: not glob.has_magic(p), pattern.split('/')[:-1]
+    )
+    roots = dict.fromkeys(['/'.join(outer) or '.', 'runs'])
+    known = {str(run): run for root in roots for run in list_runs(root)}
+    if not known:
+        return f'there are no runs in {" or ".join(roots)}'
+    newest = sorted(known, key=lambda name: _age_key(known[name]), reverse=True)
+    close = difflib.get_close_matches(pattern, newest, n=3, cutoff=0.5) or newest[:3]
+    return f'the nearest are {", ".join(close)}'
