@@ -29,6 +29,6 @@ class TrainingFailed(Ending):
 
 
 class Interrupted(Ending):
-    """A signal asked the run to stop; it has been saved and the same command resumes."""
+    """A signal asked the run to stop; what was done is saved, and it can go on."""
 
     exit_code = INTERRUPTED

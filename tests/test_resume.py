@@ -1,0 +1,147 @@
+"""A run that is killed and resumed ends, bit by bit, as one that was never stopped."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from trainer.checkpoints import CheckpointStore
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+EIGHT = '--xla_force_host_platform_device_count=8'
+
+MLP = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=20', '--gin.MLP.dropout=0.3']
+RESNET = ['--gin_file=configs/resnet18.gin', '--gin.EPOCHS=2', '--gin.BATCH=32']
+OFTEN = ['--gin.Experiment.save_every=0.3', '--gin.Experiment.log_every=3']
+
+
+def start(workdir, arguments, **env):
+    command = [sys.executable, 'main.py', f'--workdir={workdir}', *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(workdir, arguments, **env):
+    process = start(workdir, arguments, **env)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def committed(workdir):
+    return CheckpointStore(workdir / 'checkpoints').steps()
+
+
+def stop_after(workdir, arguments, step, number, **env):
+    """Sends a signal as soon as a checkpoint of at least `step` is there."""
+    process = start(workdir, arguments, **env)
+    while process.poll() is None and not any(s >= step for s in committed(workdir)):
+        time.sleep(0.005)
+    time.sleep(random.uniform(0, 0.05))
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def timeless(workdir):
+    """The lines of metrics.jsonl as text, without what was timed."""
+    lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [
+        json.dumps({k: v for k, v in row.items() if not k.startswith('perf/')})
+        for row in rows
+    ]
+
+
+def final_leaves(workdir):
+    """Fingerprints of all that the last checkpoint holds."""
+    store = CheckpointStore(workdir / 'checkpoints')
+    return store.manifest(store.steps()[-1])['leaves']
+
+
+def assert_same_end(one, other):
+    assert final_leaves(one) == final_leaves(other)
+    assert timeless(one) == timeless(other)
+    for name in ('results.json', 'training_history.json'):
+        assert (one / name).read_text() == (other / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'steps'), [(MLP, 200), (RESNET, 80)], ids=['mlp', 'resnet']
+)
+def test_sigkill_at_three_random_points(tmp_path, arguments, steps):
+    arguments = [*arguments, *OFTEN]
+    finish(tmp_path / 'whole', arguments)
+    seed = random.randrange(2**32)
+    print(f'kill points from random seed {seed}')
+    points = sorted(random.Random(seed).sample(range(1, steps - 10), 3))
+    for point in points:
+        stop_after(tmp_path / 'killed', arguments, point, signal.SIGKILL)
+    finish(tmp_path / 'killed', arguments)
+    assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
+
+
+def test_sigkill_on_eight_devices(tmp_path):
+    arguments = [*MLP, *OFTEN]
+    finish(tmp_path / 'whole', arguments, XLA_FLAGS=EIGHT)
+    point = random.randrange(1, 150)
+    killed = tmp_path / 'killed'
+    stop_after(killed, arguments, point, signal.SIGKILL, XLA_FLAGS=EIGHT)
+    finish(killed, arguments, XLA_FLAGS=EIGHT)
+    assert_same_end(tmp_path / 'whole', killed)
+
+
+def test_eight_devices_give_the_losses_of_one(tmp_path):
+    arguments = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=4']
+    finish(tmp_path / 'one', arguments)
+    finish(tmp_path / 'eight', arguments, XLA_FLAGS=EIGHT)
+    one, eight = (
+        [json.loads(line) for line in timeless(tmp_path / name)]
+        for name in ('one', 'eight')
+    )
+    assert len(one) == len(eight) > 4
+    for row, other in zip(one, eight, strict=True):
+        for key in row:
+            if key.endswith(('loss', 'loss_epoch')):
+                assert row[key] == pytest.approx(other[key], abs=1e-5)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
+    arguments = [*RESNET, *OFTEN]
+    finish(tmp_path / 'whole', arguments)
+    code, output = stop_after(tmp_path / 'stopped', arguments, 12, number)
+    assert code == 75, output
+    assert 'the same command goes on' in output
+    saved = committed(tmp_path / 'stopped')[-1]
+    assert f'saved at step {saved}' in output
+    output = finish(tmp_path / 'stopped', arguments)
+    assert f'going on from step {saved} of' in output
+    assert_same_end(tmp_path / 'whole', tmp_path / 'stopped')
+
+
+def test_a_finished_run_says_so(tmp_path):
+    arguments = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=1']
+    finish(tmp_path / 'run', arguments)
+    before = (tmp_path / 'run' / 'results.json').read_bytes()
+    assert 'is finished' in finish(tmp_path / 'run', arguments)
+    assert (tmp_path / 'run' / 'results.json').read_bytes() == before
+
+
+def test_more_epochs_go_on_and_say_so(tmp_path):
+    finish(tmp_path / 'run', ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=1'])
+    output = finish(tmp_path / 'run', ['--gin.EPOCHS=2'])
+    assert 'epochs were 1, are 2: the schedule is computed anew' in output
+    assert json.loads((tmp_path / 'run' / 'results.json').read_text())['step'] == 20

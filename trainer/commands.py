@@ -1,0 +1,94 @@
+"""What each command does, in terms of the rooms; `main.py` has found the flags.
+
+Each takes the parsed flags and gives an exit code, or raises an `errors.Ending`.
+"""
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+from trainer import rundir
+from trainer.console import Console, log, say
+from trainer.errors import DONE, USER_ERROR, UserError
+from trainer.signals import stop_on_signals
+
+
+def run(name: str, flags, *, argv: Sequence[str], started: float) -> int:
+    """Runs a command; `started` is when the program began (`time.perf_counter()`)."""
+    return COMMANDS[name](flags, argv, started)
+
+
+def train(flags, argv: Sequence[str], started: float) -> int:
+    """Trains a model, or goes on with a run."""
+    with stop_on_signals() as stop:
+        console = Console(started=started)
+        with console.phases('import'):
+            from trainer.compilation import enable_cache
+            from trainer.experiment import load
+            from trainer.train import train
+
+            enable_cache()
+        workdir = flags.workdir
+        if flags.resume is not None:
+            workdir = rundir.find(flags.resume)
+            say(f'resuming {workdir}')
+        files, bindings = config_of(flags, workdir)
+        experiment = load(files, bindings)
+        for note in notes(files, bindings):
+            say(note)
+        train(experiment, workdir, argv=argv, stop=stop, console=console)
+    return DONE
+
+
+def check(flags, argv: Sequence[str], started: float) -> int:
+    """Finds every mistake in a config; opens no data and no device."""
+    from trainer.lint.report import check_report
+
+    text, good = check_report(*config_of(flags, flags.workdir))
+    say(text)
+    return DONE if good else USER_ERROR
+
+
+def evaluate(flags, argv: Sequence[str], started: float) -> int:
+    """Scores a checkpoint of a run."""
+    from trainer.compilation import enable_cache
+    from trainer.evaluate import evaluate_run
+
+    enable_cache()
+    if flags.workdir is None and flags.resume is None:
+        raise UserError('evaluate needs a run: give --workdir=runs/NAME_TIME.')
+    directory = rundir.find(flags.resume or flags.workdir)
+    evaluate_run(directory, flags.split, flags.checkpoint)
+    return DONE
+
+
+COMMANDS: dict[str, Callable] = {'train': train, 'check': check, 'evaluate': evaluate}
+
+
+def config_of(flags, workdir) -> tuple[list[str], list[str]]:
+    """The gin files and bindings of a command; without a file, those of the run.
+
+    Raises:
+      UserError: neither a file nor a run to take one from.
+    """
+    files, bindings = list(flags.gin_file), list(flags.gin_bindings)
+    if not files and workdir is not None:
+        given = pathlib.Path(workdir) / rundir.CONFIG_GIN
+        if rundir.is_run(workdir) and given.exists():
+            files = [str(given)]
+    if not files:
+        raise UserError(
+            'No config: give --gin_file=configs/resnet18.gin, or --workdir or '
+            '--resume of a run (python main.py --help lists the configs).'
+        )
+    if flags.name is not None:
+        bindings.append(f'Experiment.name = {flags.name!r}')
+    return files, bindings
+
+
+def notes(files, bindings) -> list[str]:
+    """What `check` would mention without calling it a mistake."""
+    from trainer.lint.report import findings
+
+    found = [str(finding) for finding in findings(files, bindings)]
+    log.info('config: %s', '; '.join(found) or 'no findings')
+    return found

@@ -1,0 +1,136 @@
+"""Scores a model on a data set: every example exactly once, padding masked.
+
+The numbers are the same for any batch size and any number of devices.
+"""
+
+import pathlib
+from collections import deque
+
+import jax
+
+from trainer import files, parallel, resume, rundir
+from trainer.checkpoints import CheckpointStore
+from trainer.console import say, table
+from trainer.errors import Interrupted, UserError
+from trainer.experiment import load
+from trainer.job import Job, open_job
+from trainer.network import Arrays
+from trainer.signals import stop_on_signals
+
+PREFIX = {'train': 'train', 'eval': 'val', 'test': 'test'}
+
+
+def evaluate(
+    job: Job, split: str, params: Arrays, model_state: Arrays, stop=False
+) -> dict[str, float | None] | None:
+    """Metrics such as {'val/loss': 0.1, 'val/acc_class_3': None}; None is "no data".
+
+    Args:
+      job: the run.
+      split: 'train', 'eval' or 'test'; must be open in the job.
+      params, model_state: the weights to score.
+      stop: true once a signal has asked to stop; polled at every batch.
+
+    Returns:
+      The metrics, or None where `stop` cut the evaluation short.
+    """
+    step, metrics = job.eval_step(split), job.fresh_metrics(train=False)
+    shares = jax.process_index(), jax.process_count()
+    in_flight = deque()
+    for batch in job.datasets[split].eval_batches(*shares):
+        if stop:
+            return None
+        metrics = step(params, model_state, metrics, parallel.place(batch, job.mesh))
+        in_flight.append(metrics)
+        if len(in_flight) > 1:
+            jax.block_until_ready(in_flight.popleft())
+    summary = job.task.summarize(metrics)
+    return {f'{PREFIX[split]}/{key}': value for key, value in summary.items()}
+
+
+def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> dict:
+    """Scores a checkpoint of a finished or unfinished run, and writes the scores.
+
+    Args:
+      directory: the run's.
+      split: 'train', 'eval' or 'test', as the run's config names them.
+      checkpoint: 'best', 'last' or a step.
+
+    Returns:
+      What `evaluation_<split>.json` holds.
+
+    Raises:
+      UserError: no run, split or checkpoint of that name, or a damaged checkpoint.
+      Interrupted: a signal came; nothing was written.
+    """
+    directory = pathlib.Path(directory)
+    rundir.config(directory)
+    experiment = load([str(directory / rundir.CONFIG_GIN)])
+    _check_split(experiment, split)
+    store = CheckpointStore(directory / rundir.CHECKPOINTS)
+    step = chosen_step(store, checkpoint)
+    job = open_job(experiment, splits=(split,))
+    manifest = store.manifest(step)
+    resume.check_class_names(manifest['class_names'], job.datasets['train'].class_names)
+    state, _ = store.load(step, job.abstract_state())
+    with stop_on_signals() as stop:
+        scores = evaluate(job, split, state.params, state.model_state, stop)
+    if scores is None:
+        raise Interrupted(f'{stop.name}; nothing was written')
+    names = job.datasets['train'].class_names
+    say(f'{split}: {len(job.datasets[split]):,} examples, checkpoint of step {step}')
+    say(score_table(scores, PREFIX[split], names))
+    results = {'checkpoint/step': step, 'examples': len(job.datasets[split]), **scores}
+    files.write_json(directory / f'evaluation_{split}.json', results)
+    return results
+
+
+def chosen_step(store: CheckpointStore, checkpoint: str) -> int:
+    """The step that 'best', 'last' or a number means.
+
+    Raises:
+      UserError: there is none.
+    """
+    steps = store.steps()
+    if not steps:
+        raise UserError(
+            f'{store.directories.root} has no checkpoint yet; train the run first.'
+        )
+    if checkpoint == 'last':
+        return steps[-1]
+    if checkpoint == 'best':
+        best = store.manifest(steps[-1])['tracker']['best_step']
+        return steps[-1] if best is None else best
+    if checkpoint.isdecimal() and int(checkpoint) in steps:
+        return int(checkpoint)
+    raise UserError(
+        f'There is no checkpoint {checkpoint!r} in {store.directories.root}; choose '
+        f'best, last or {", ".join(map(str, steps))}.'
+    )
+
+
+def score_table(scores: dict, prefix: str, class_names) -> str:
+    """Overall scores, and a row for each class where there are such."""
+    overall = [
+        [key.removeprefix(f'{prefix}/'), value]
+        for key, value in scores.items()
+        if '_class_' not in key
+    ]
+    lines = [table(overall, ['score', 'value'])]
+    per_class = [
+        [name, scores[f'{prefix}/acc_class_{index}']]
+        for index, name in enumerate(class_names)
+        if f'{prefix}/acc_class_{index}' in scores
+    ]
+    if per_class:
+        lines += ['', table(per_class, ['class', 'accuracy'])]
+    return '\n'.join(lines)
+
+
+def _check_split(experiment, split: str) -> None:
+    named = [s for s in PREFIX if getattr(experiment, f'{s}_data') is not None]
+    if split not in named:
+        raise UserError(
+            f'This run has no split {split!r}; choose {", ".join(named)} '
+            f"(its config's train_data, eval_data and test_data)."
+        )

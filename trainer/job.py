@@ -1,0 +1,216 @@
+"""One run, built from its Experiment: data, network, optimizer and compiled steps.
+
+The only room that knows all the others by their contracts; it takes no step itself.
+"""
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from trainer import parallel, steps
+from trainer.data import Dataset
+from trainer.errors import UserError
+from trainer.experiment import Experiment
+from trainer.network import Network, make_network
+from trainer.selection import Tracker
+from trainer.state import TrainState, abstract_state, init_state
+from trainer.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a run works with; `open_job` makes it.
+
+    Attributes:
+      experiment: as the config says.
+      datasets: the opened 'train', 'eval' and 'test' data that the config names.
+      task: prepared with the classes and weights of the training data.
+      network, optimizer, schedule: static definitions.
+      mesh: all devices.
+      total_steps: the length of the run.
+    """
+
+    experiment: Experiment
+    datasets: dict[str, Dataset]
+    task: Task
+    network: Network
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    mesh: Mesh
+    total_steps: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the training data; the remainder is dropped each epoch."""
+        return self.datasets['train'].steps_per_epoch
+
+    def every(self, epochs: float) -> int:
+        """A number of epochs as a number of steps, at least one."""
+        return max(1, round(epochs * self.steps_per_epoch))
+
+    def init_state(self) -> TrainState:
+        """The state before the first step, on the mesh."""
+        seed = self.experiment.seed
+        metrics = self.empty_train_metrics
+        return init_state(self.network, self.optimizer, metrics, seed, self.mesh)
+
+    def abstract_state(self) -> TrainState:
+        """Its shapes, types and places, with nothing computed."""
+        metrics = self.empty_train_metrics
+        return abstract_state(self.network, self.optimizer, metrics, self.mesh)
+
+    @property
+    def empty_train_metrics(self) -> Callable:
+        """Makes the training metrics of no example at all."""
+        return self.task.metrics(train=True).empty
+
+    def fresh_metrics(self, train: bool):
+        """The metrics of no example at all, on the mesh."""
+        empty = jax.tree.map(np.asarray, self.task.metrics(train).empty())
+        return jax.device_put(empty, parallel.replicated(self.mesh))
+
+    def compile_train_step(self):
+        """The train step, compiled for this mesh ahead of its first use."""
+        images = self.experiment.train_data
+        prepare = steps.make_prepare(images, images.augment)
+        seed = self.experiment.seed
+        step = steps.make_train_step(
+            self.network, self.task, self.optimizer, prepare, seed
+        )
+        everywhere = parallel.replicated(self.mesh)
+        jitted = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
+        batch = abstract_batch(self.datasets['train'], self.mesh)
+        return jitted.lower(self.abstract_state(), batch).compile()
+
+    @functools.cached_property
+    def eval_steps(self) -> dict[str, Callable]:
+        """Compiled evaluation steps, filled in by `eval_step`."""
+        return {}
+
+    def eval_step(self, split: str):
+        """The evaluation step for one of the data sets, compiled once."""
+        if split not in self.eval_steps:
+            self.eval_steps[split] = self._compile_eval_step(split)
+        return self.eval_steps[split]
+
+    def _compile_eval_step(self, split: str):
+        dataset = self.datasets[split]
+        prepare = steps.make_prepare(dataset.images)
+        step = steps.make_eval_step(self.network, self.task, prepare)
+        everywhere = parallel.replicated(self.mesh)
+        state = self.abstract_state()
+        metrics = jax.eval_shape(self.task.metrics(train=False).empty)
+        metrics = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+            metrics,
+        )
+        batch = abstract_batch(dataset, self.mesh)
+        jitted = jax.jit(step, out_shardings=everywhere)
+        return jitted.lower(state.params, state.model_state, metrics, batch).compile()
+
+
+def open_job(experiment: Experiment, splits=('train', 'eval', 'test')) -> Job:
+    """Opens the data and builds what the config describes.
+
+    Args:
+      experiment: as `load` gives it.
+      splits: which of its data sets are opened; 'train' always is, for its classes.
+
+    Raises:
+      UserError: data that cannot be opened, a batch that does not divide over the
+        devices, a model or task that contradicts the data.
+    """
+    datasets = open_datasets(experiment, splits)
+    train = datasets['train']
+    task = experiment.task.prepare(train)
+    network = make_network(
+        experiment.model, input_shape=train.image_shape, num_outputs=task.num_outputs
+    )
+    total_steps = max(1, round(experiment.epochs * train.steps_per_epoch))
+    schedule = experiment.schedule(
+        total_steps=total_steps, steps_per_epoch=train.steps_per_epoch
+    )
+    return Job(
+        experiment=experiment,
+        datasets=datasets,
+        task=task,
+        network=network,
+        optimizer=experiment.optimizer(schedule),
+        schedule=schedule,
+        mesh=parallel.make_mesh(),
+        total_steps=total_steps,
+    )
+
+
+def open_datasets(experiment: Experiment, splits) -> dict[str, Dataset]:
+    """The data sets of an experiment by role; all must be of the same classes."""
+    datasets = {}
+    for split in ('train', *(s for s in splits if s != 'train')):
+        images = getattr(experiment, f'{split}_data')
+        if images is None:
+            continue
+        parallel.check_batch(f'{split}/Images', images.batch)
+        datasets[split] = images.open()
+        _check_same_kind(datasets['train'], datasets[split], split)
+    return datasets
+
+
+def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:
+    for what in ('image_shape', 'class_names'):
+        expected, came = getattr(train, what), getattr(other, what)
+        if expected != came:
+            raise UserError(
+                f'{split}_data has {what} {came}, but train_data has {expected}; '
+                f'both must come from the same classes and be brought to one size.'
+            )
+
+
+def make_tracker(job: Job, seen: dict | None = None) -> Tracker:
+    """Keeps the best evaluation: by the config's metric, else by the task's.
+
+    Args:
+      job: the run.
+      seen: what the tracker of an earlier start had seen.
+
+    Raises:
+      UserError: the config names a metric that no evaluation has.
+    """
+    best = job.experiment.best
+    name, mode = job.task.best
+    known = job.task.summarize(job.task.metrics(train=False).empty())
+    metrics = [f'val/{key}' for key in known]
+    if best.metric not in (None, *metrics):
+        near = difflib.get_close_matches(best.metric, metrics, 1) or metrics
+        raise UserError(
+            f'Best.metric is {best.metric!r}, which no evaluation gives; '
+            f'did you mean {near[0]!r}?'
+        )
+    metric = best.metric or f'val/{name}'
+    mode = best.mode or (mode if metric == f'val/{name}' else _mode_of(metric))
+    tracker = Tracker(metric, mode, best.patience)
+    if seen and (seen['metric'], seen['mode']) == (metric, mode):
+        tracker = Tracker.from_state(seen, best.patience)
+    return tracker
+
+
+def _mode_of(metric: str) -> str:
+    return 'min' if metric.endswith('loss') else 'max'
+
+
+def abstract_batch(dataset: Dataset, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of a global batch of this data set, cut over the mesh."""
+    size, sharding = dataset.images.batch, parallel.over_data(mesh)
+    example = {**dataset[0], 'mask': True, 'index': np.int32(0)}
+    return {
+        key: jax.ShapeDtypeStruct(
+            (size, *np.shape(value)), jnp.asarray(value).dtype, sharding=sharding
+        )
+        for key, value in example.items()
+    }

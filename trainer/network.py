@@ -1,0 +1,203 @@
+"""An NNX module, split once: a static graph, and flat dictionaries of arrays.
+
+Everything below this room works on `{'backbone/stem/conv/kernel': array}`: easy to
+print, to mask by a regular expression, to shard, to fingerprint and to save. Knows
+nothing of tasks, optimizers or files.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from flax import nnx
+
+from trainer.errors import UserError
+
+Arrays = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """How a model is made and applied; holds no arrays.
+
+    Attributes:
+      make: `make(rngs)` gives the NNX module.
+      train_graph, eval_graph: static definitions of the module in its two modes.
+      params, rest, streams: abstract states: parameters, statistics and other
+        variables, keys and counters of random streams.
+    """
+
+    make: Callable[[nnx.Rngs], nnx.Module]
+    train_graph: nnx.GraphDef
+    eval_graph: nnx.GraphDef
+    params: nnx.State
+    rest: nnx.State
+    streams: nnx.State
+
+    def init(self, key: jax.Array) -> tuple[Arrays, Arrays]:
+        """Initial parameters and statistics, `(params, model_state)`, from one key."""
+        _, params, _, rest = _split(self.make(nnx.Rngs(key)))
+        return flatten(params), flatten(rest)
+
+    def train(
+        self, params: Arrays, model_state: Arrays, key: jax.Array, images: jax.Array
+    ) -> tuple[Any, Arrays]:
+        """Applies the model in training mode: `(outputs, new model_state)`.
+
+        Every random stream (dropout, drop path, ...) takes a key folded from `key`, so
+        that nothing random outlives the step.
+        """
+        streams = _fold_streams(self.streams, key)
+        model = self._merge(self.train_graph, params, model_state, streams)
+        outputs = model(images)
+        _, _, _, rest = _split(model)
+        return outputs, flatten(rest)
+
+    def apply(self, params: Arrays, model_state: Arrays, images: jax.Array) -> Any:
+        """Applies the model in evaluation mode; nothing in it is random."""
+        return self.eval_model(params, model_state)(images)
+
+    def eval_model(self, params: Arrays, model_state: Arrays) -> nnx.Module:
+        """The NNX module itself, in evaluation mode, around the given arrays."""
+        streams = _fold_streams(self.streams, jax.random.key(0))
+        return self._merge(self.eval_graph, params, model_state, streams)
+
+    def _merge(self, graph, params, model_state, streams):
+        params = _unflatten(self.params, params)
+        return nnx.merge(graph, params, streams, _unflatten(self.rest, model_state))
+
+
+def make_network(
+    model: Callable[..., nnx.Module], *, input_shape: tuple[int, ...], num_outputs: int
+) -> Network:
+    """Splits a model once, from shapes alone (nothing is computed).
+
+    Args:
+      model: what the config names: a class or function that takes `rngs` and, where
+        its signature has them, `input_shape` ([H, W, C]) and `num_outputs`.
+      input_shape: shape of one image.
+      num_outputs: how many outputs the task needs.
+
+    Raises:
+      UserError: the model refuses its arguments, or they contradict the data.
+    """
+    facts = {'input_shape': tuple(input_shape), 'num_outputs': num_outputs}
+    model = _with_facts(model, facts)
+
+    def make(rngs: nnx.Rngs) -> nnx.Module:
+        return model(rngs=rngs)
+
+    try:
+        module = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    except (ValueError, TypeError) as error:
+        raise UserError(f'The model cannot be built: {_first_line(error)}') from error
+    module.train()
+    train_graph, params, streams, rest = _split(module)
+    module.eval()
+    eval_graph = nnx.graphdef(module)
+    network = Network(make, train_graph, eval_graph, params, rest, streams)
+    _check_outputs(network, model, facts)
+    return network
+
+
+def flatten(state: nnx.State) -> Arrays:
+    """`{'head/dense/kernel': array}` of an nnx.State."""
+    return {'/'.join(map(str, path)): v[...] for path, v in nnx.to_flat_state(state)}
+
+
+def _unflatten(abstract: nnx.State, arrays: Arrays) -> nnx.State:
+    """The nnx.State of the given structure around the arrays."""
+    flat = nnx.to_flat_state(abstract)
+    leaves = [v.replace(arrays['/'.join(map(str, path))]) for path, v in flat]
+    return nnx.from_flat_state(zip(flat.paths, leaves, strict=True))
+
+
+def _split(module: nnx.Module):
+    return nnx.split(module, nnx.Param, nnx.RngState, ...)
+
+
+def _fold_streams(streams: nnx.State, key: jax.Array) -> nnx.State:
+    """A fresh key, folded with its position, for each stream; counters at zero."""
+    flat = nnx.to_flat_state(streams)
+    leaves = []
+    for position, (_, variable) in enumerate(flat):
+        if isinstance(variable, nnx.RngKey):
+            folded = jax.random.fold_in(key, position)
+            shape = variable.shape
+            value = jax.random.split(folded, shape) if shape else folded
+        else:
+            value = jax.numpy.zeros(variable.shape, variable.dtype)
+        leaves.append(variable.replace(value))
+    return nnx.from_flat_state(zip(flat.paths, leaves, strict=True))
+
+
+def _with_facts(model: Callable, facts: Mapping[str, Any]) -> Callable:
+    """The model with what the data says, after checking that the config agrees."""
+    _refuse_contradictions(model, facts)
+    accepted = _parameters(model)
+    known = {key: value for key, value in facts.items() if key in accepted}
+    return functools.partial(_strip(model), **known)
+
+
+def _parameters(model: Callable) -> Mapping[str, inspect.Parameter]:
+    """What a function or class takes; NNX's metaclass hides a class's own signature."""
+    function = model.func if isinstance(model, functools.partial) else model
+    if inspect.isclass(function):
+        function = function.__init__
+    return inspect.signature(function).parameters
+
+
+def _bound(model: Callable):
+    """Yields (name, partial) for a partial and the partials inside it."""
+    if isinstance(model, functools.partial):
+        yield getattr(model.func, '__name__', str(model.func)), model
+        for value in model.keywords.values():
+            yield from _bound(value)
+
+
+def _refuse_contradictions(model: Callable, facts: Mapping[str, Any]) -> None:
+    outputs = facts['num_outputs']
+    for name, partial in _bound(model):
+        for key in ('num_outputs', 'num_classes'):
+            value = partial.keywords.get(key, outputs)
+            if value != outputs:
+                raise UserError(
+                    f'{name}.{key} is {value}, but the data has {outputs} classes; '
+                    f'remove the binding: it follows the data.'
+                )
+
+
+def _strip(model: Any) -> Any:
+    """The same partials without what the data says (already found to agree)."""
+    if not isinstance(model, functools.partial):
+        return model
+    told = ('num_outputs', 'num_classes')
+    keywords = {k: _strip(v) for k, v in model.keywords.items() if k not in told}
+    return functools.partial(model.func, *model.args, **keywords)
+
+
+def _check_outputs(network: Network, model: Callable, facts: Mapping) -> None:
+    """Runs the model on one abstract image: an error here is the user's, not XLA's."""
+    image = jax.ShapeDtypeStruct((1, *facts['input_shape']), jax.numpy.float32)
+    arrays = jax.eval_shape(network.init, jax.eval_shape(lambda: jax.random.key(0)))
+    try:
+        outputs = jax.eval_shape(network.apply, *arrays, image)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f'The model cannot take images of shape {facts["input_shape"]}: '
+            f'{_first_line(error)}'
+        ) from error
+    wanted = facts['num_outputs']
+    if hasattr(outputs, 'shape') and outputs.shape[-1] != wanted:
+        raise UserError(
+            f'The model gives outputs of shape {outputs.shape}, but the task needs '
+            f'{wanted} outputs for this data; give the model a `num_outputs` argument, '
+            f'which is filled in from the data.'
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,54 @@
+"""What a run is about to train, in words: its parts, their sizes and their cost."""
+
+import collections
+
+import jax
+
+from trainer.console import table
+from trainer.job import Job
+
+
+def parameter_count(job: Job) -> int:
+    """How many numbers are learnt."""
+    return sum(leaf.size for leaf in job.abstract_state().params.values())
+
+
+def parameter_table(job: Job) -> str:
+    """Parts of the model with their parameters; the whole table goes to the log."""
+    parts = collections.Counter()
+    for path, leaf in job.abstract_state().params.items():
+        parts['/'.join(path.split('/')[:2])] += leaf.size
+    rows = [[part, f'{size:,}'] for part, size in parts.items()]
+    return table([*rows, ['total', f'{parameter_count(job):,}']], ['part', 'params'])
+
+
+def full_table(job: Job) -> str:
+    """Every parameter with its shape and type."""
+    from clu import parameter_overview
+
+    params = job.abstract_state().params
+    return parameter_overview.get_parameter_overview(params, include_stats=False)
+
+
+def describe_data(job: Job) -> str:
+    """One line for the data sets of a run."""
+    train = job.datasets['train']
+    sizes = ', '.join(f'{len(data):,} {role}' for role, data in job.datasets.items())
+    height, width, channels = train.image_shape
+    return (
+        f'{train.images.name}: {sizes} examples of {height}x{width}x{channels}, '
+        f'{train.num_classes} classes; {job.steps_per_epoch:,} steps an epoch'
+    )
+
+
+def step_flops(compiled) -> float | None:
+    """Floating-point operations of one compiled step on one device, as XLA counts."""
+    analysis = compiled.cost_analysis()
+    flops = (analysis or {}).get('flops')
+    return flops if flops and flops > 0 else None
+
+
+def describe_devices() -> str:
+    """Such as '8 x TPU v5 lite'."""
+    kinds = collections.Counter(device.device_kind for device in jax.devices())
+    return ', '.join(f'{count} x {kind}' for kind, count in kinds.items())

@@ -1,0 +1,111 @@
+"""What the loop measures, read late and written once: metrics, speed, waiting.
+
+Reading a metric waits for the device, so an interval is taken at its step but read
+after the next step has been sent off. Knows writers and a bar; nothing of models.
+"""
+
+import time
+from collections.abc import Callable
+
+import jax
+
+from trainer.console import Phases
+from trainer.errors import TrainingFailed
+from trainer.job import Job
+
+
+class Stopwatch:
+    """Seconds spent in the loop and, of those, waiting for data."""
+
+    def __init__(self):
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what was measured."""
+        self.started, self.waited, self.steps = time.perf_counter(), 0.0, 0
+
+    def next(self, batches):
+        """The next batch, its waiting time counted."""
+        asked = time.perf_counter()
+        batch = next(batches)
+        self.waited += time.perf_counter() - asked
+        self.steps += 1
+        return batch
+
+    def read(self, batch_size: int) -> dict[str, float]:
+        """Figures since the last reading, under their metric names; starts anew."""
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        steps, waited = self.steps, self.waited
+        self.restart()
+        return {
+            'perf/images_per_second': steps * batch_size / seconds,
+            'perf/step_ms': 1000 * seconds / max(steps, 1),
+            'perf/input_wait': waited / seconds,
+        }
+
+
+class Recorder:
+    """Takes an interval's metrics from the device and gives them to writer and bar.
+
+    Args:
+      job: its task summarises metrics, its epochs are those of the log.
+      writer: has `write_scalars(step, scalars)`.
+      bar: a `ProgressBar`.
+      rate: the learning rate as a function of the step.
+      phases: measures the first step.
+    """
+
+    def __init__(self, job: Job, writer, bar, rate: Callable, phases: Phases):
+        self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
+        self.phases = phases
+        self.pending = None
+
+    def first_step(self, watch) -> None:
+        """Waits for the first step, so that its time is a phase of its own."""
+        with self.phases('first step'):
+            jax.block_until_ready(watch)
+        self.phases.say_total()
+
+    def advance(self, step: int) -> None:
+        """Moves the bar, and writes what was taken before this step was sent off."""
+        self.flush()
+        self.bar.begin(step)
+        self.bar.advance(step)
+
+    def take(self, step: int, metrics, watch, figures: dict[str, float]) -> None:
+        """Keeps what a log line needs; `flush` reads and writes it."""
+        self.pending = (step, metrics, watch, figures)
+
+    def flush(self) -> None:
+        """Writes the line that was taken, waiting for the device if it must.
+
+        Raises:
+          TrainingFailed: the loss or a gradient was not finite.
+        """
+        if self.pending is None:
+            return
+        (step, metrics, watch, figures), self.pending = self.pending, None
+        self.check(step, watch)
+        summary = self.job.task.summarize(metrics)
+        scalars = {f'train/{key}': value for key, value in summary.items()}
+        scalars['learning_rate'] = float(self.rate(step - 1))
+        self.writer.write_scalars(step, {**scalars, **figures})
+        self.bar.update(step, {**scalars, **figures})
+
+    def check(self, step: int, watch) -> None:
+        """Raises TrainingFailed if any step so far was not finite."""
+        bad = int(watch['bad_step'])
+        if bad < 0:
+            return
+        raise TrainingFailed(
+            f'The loss or a gradient is not finite at step {bad + 1} (noticed at step '
+            f'{step}; finite until step {bad}): lower the learning rate, set '
+            f"adamw.clip_norm, or look at that step's batch."
+        )
+
+    def evaluated(self, step: int, scalars: dict[str, float | None]) -> None:
+        """Writes the line of an evaluation."""
+        epoch = round(step / self.job.steps_per_epoch, 4)
+        epoch = int(epoch) if epoch == int(epoch) else epoch
+        self.writer.write_scalars(step, {'epoch': epoch, **scalars})
+        self.bar.evaluated(step, scalars)

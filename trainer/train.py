@@ -1,0 +1,242 @@
+"""A run as a whole: open its directory, go on where it stopped, train, score, record.
+
+The loop itself is `loop.py`; what is written where is `rundir.py`.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+
+import jax
+
+from trainer import files, overview, parallel, provenance, resume, rundir, writers
+from trainer.checkpoints import CheckpointStore
+from trainer.console import Console, log
+from trainer.errors import Interrupted
+from trainer.evaluate import evaluate
+from trainer.experiment import Experiment, describe
+from trainer.job import Job, make_tracker, open_job
+from trainer.lock import RunLock, check_writable
+from trainer.loop import Loop
+from trainer.recorder import Recorder
+from trainer.signals import Stop, stop_on_signals
+from trainer.state import TrainState
+from trainer.tensorboard import TensorBoardWriter
+
+
+def train(
+    experiment: Experiment,
+    workdir: str | pathlib.Path | None = None,
+    *,
+    argv: tuple[str, ...] = (),
+    stop: Stop | None = None,
+    console: Console | None = None,
+) -> dict:
+    """Trains, or goes on with, the run in `workdir`.
+
+    Args:
+      experiment: as `load` gives it.
+      workdir: the run directory; None makes `runs/<name>_<time>`.
+      argv: the command, for the record.
+      stop: true once a signal has asked to stop; None handles signals here.
+      console: what speaks to the person; None speaks on standard output.
+
+    Returns:
+      What results.json holds: 'best/step', 'val/...', 'test/...'.
+
+    Raises:
+      UserError: a mistake in config, data or directory, before anything is written.
+      TrainingFailed: the loss was not finite, or the last checkpoint not written.
+      Interrupted: a signal came; the same call goes on.
+    """
+    console = console or Console(quiet=not parallel.is_main())
+    with contextlib.ExitStack() as stack:
+        if stop is None:
+            stop = stack.enter_context(stop_on_signals())
+        with console.phases('data'):
+            job = open_job(experiment)
+        if workdir is None:
+            directory = rundir.create(experiment.name)
+        else:
+            directory = rundir.open_workdir(workdir)
+        check_writable(directory)
+        stack.enter_context(RunLock(directory))
+        stack.enter_context(console.log_to(directory))
+        run = Run(job, directory, argv, stop, console)
+        return run.finished() or run.go()
+
+
+@dataclasses.dataclass
+class Run:
+    """A job in its directory."""
+
+    job: Job
+    directory: pathlib.Path
+    argv: tuple[str, ...]
+    stop: Stop
+    console: Console
+
+    def __post_init__(self):
+        keep = self.job.experiment.checkpoints.keep
+        self.config = describe(self.job.experiment)
+        self.store = CheckpointStore(self.directory / rundir.CHECKPOINTS, keep)
+        self.metrics = self.directory / rundir.METRICS
+        self.data = {role: d.fingerprint for role, d in self.job.datasets.items()}
+
+    def finished(self) -> dict | None:
+        """The results of a run that has nothing left to do, said aloud."""
+        results = rundir.results(self.directory)
+        if not results or results['total_steps'] < self.job.total_steps:
+            return None
+        resume.check_config(rundir.config(self.directory), self.config)
+        self.console.say(
+            f'{self.directory} is finished (step {results["step"]}); set more epochs '
+            f'to go on with it, or give another --workdir.'
+        )
+        return results
+
+    def go(self) -> dict:
+        """Trains to the end and scores the best checkpoint."""
+        job = self.job
+        self.console.say(overview.describe_data(job))
+        with self.console.phases('init'):
+            state, loop = self.resumed() or self.begun()
+        step = int(state.step)
+        self.record_start()
+        self.console.say(overview.parameter_table(job))
+        log.info('parameters\n%s', overview.full_table(job))
+        with self.console.phases('compile'):
+            loop.train_step = job.compile_train_step()
+        self.say_cost(loop.train_step)
+        tensorboard = self.directory / rundir.TENSORBOARD
+        writer = writers.MultiWriter(
+            [
+                writers.JsonlWriter(self.metrics),
+                TensorBoardWriter(tensorboard, resumed_from=step or None),
+            ]
+        )
+        bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
+        with contextlib.closing(writer), bar:
+            rate = jax.jit(job.schedule)
+            loop.recorder = Recorder(job, writer, bar, rate, self.console.phases)
+            state = loop.run(state)
+            results = self.score(state, loop, writer)
+        self.console.say(f'{self.directory}: {_headline(results)}')
+        return results
+
+    def begun(self) -> tuple[TrainState, Loop]:
+        """The state before the first step."""
+        if self.store.steps():
+            raise AssertionError('restore returns a state where there are checkpoints')
+        writers.truncate(self.metrics, -1)
+        return self.job.init_state(), self.loop()
+
+    def resumed(self) -> tuple[TrainState, Loop] | None:
+        """The newest verified state, if this directory has one of this experiment."""
+        restored = self.store.restore(self.job.abstract_state(), check=self.check)
+        if restored is None:
+            return None
+        state, manifest = restored
+        step = manifest['step']
+        writers.truncate(self.metrics, step)
+        (self.directory / rundir.RESULTS).unlink(missing_ok=True)
+        self.console.say(f'going on from step {step:,} of {self.job.total_steps:,}')
+        if manifest['config']['epochs'] != self.config['epochs']:
+            self.console.say(
+                f'epochs were {manifest["config"]["epochs"]}, are '
+                f'{self.config["epochs"]}: the schedule is computed anew'
+            )
+        loop = self.loop()
+        loop.evaluated, loop.saved = manifest['evaluated'], step
+        loop.tracker = make_tracker(self.job, manifest['tracker'])
+        return state, loop
+
+    def check(self, manifest: dict) -> None:
+        """Raises UserError unless the manifest is of this experiment and data."""
+        resume.check_config(manifest['config'], self.config)
+        names = self.job.datasets['train'].class_names
+        resume.check_class_names(manifest['class_names'], names)
+        resume.check_data(manifest['data'], self.data)
+
+    def loop(self) -> Loop:
+        """The loop, at its very beginning."""
+        manifest = {
+            'config': self.config,
+            'data': self.data,
+            'class_names': list(self.job.datasets['train'].class_names),
+            'seed': self.job.experiment.seed,
+            'devices': overview.describe_devices(),
+        }
+        return Loop(self.job, self.store, make_tracker(self.job), manifest, self.stop)
+
+    def record_start(self) -> None:
+        """Writes what was asked for and from where, before the first step."""
+        source = self.job.experiment.source
+        rundir.write_config(self.directory, self.config)
+        if source is not None:
+            files.write_text(self.directory / rundir.CONFIG_GIN, source.config_gin)
+            operative = self.directory / rundir.OPERATIVE_GIN
+            files.write_text(operative, source.operative_gin)
+        entry = provenance.provenance(
+            self.argv,
+            seed=self.job.experiment.seed,
+            data=self.data,
+            devices=[device.device_kind for device in jax.devices()],
+        )
+        provenance.append(self.directory, entry)
+
+    def say_cost(self, compiled) -> None:
+        """Devices and floating-point operations of a step."""
+        flops = overview.step_flops(compiled)
+        cost = f', {flops / 1e9:,.1f} GFLOP a step on each' if flops else ''
+        self.console.say(
+            f'{overview.describe_devices()}{cost}; run directory {self.directory}'
+        )
+
+    def score(self, state: TrainState, loop: Loop, writer) -> dict:
+        """Scores the best checkpoint on the test data and writes the results.
+
+        Raises:
+          Interrupted: a signal came; the same command scores again.
+        """
+        step, best = int(state.step), loop.tracker.best_step or int(state.step)
+        scores = self.scores_at(best)
+        if 'test' in self.job.datasets:
+            if best != step:
+                state, _ = self.store.load(best, self.job.abstract_state())
+            test = evaluate(
+                self.job, 'test', state.params, state.model_state, self.stop
+            )
+            if test is None:
+                raise Interrupted(f'{self.stop.name} while scoring the test data')
+            writer.write_scalars(step, test)
+            scores |= test
+        results = {
+            'name': self.job.experiment.name,
+            'step': step,
+            'total_steps': self.job.total_steps,
+            'best/step': best,
+            **scores,
+        }
+        history = writers.history(self.metrics)
+        files.write_json(self.directory / rundir.HISTORY, history)
+        files.write_json(self.directory / rundir.RESULTS, results)
+        return files.plain(results)
+
+    def scores_at(self, step: int) -> dict:
+        """What was evaluated at a step, by name."""
+        rows = [r for r in writers.history(self.metrics) if r['step'] == step]
+        return {k: v for row in rows for k, v in row.items() if '/' in k}
+
+
+def _headline(results: dict) -> str:
+    """The results that are no per-class scores, in one line."""
+    shown = {
+        key: value
+        for key, value in results.items()
+        if key.startswith(('val/', 'test/')) and '_class_' not in key
+    }
+    numbers = [
+        f'{key} {value:.4f}' for key, value in shown.items() if value is not None
+    ]
+    return ', '.join([f'best step {results["best/step"]}', *numbers])
