@@ -48,7 +48,7 @@ def make_train_step(
         new = collection.single_from_model_output(
             outputs=outputs, losses=losses, **batch
         )
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
         state = TrainState(
             step=state.step + 1,

@@ -55,6 +55,7 @@ def train(
             stop = stack.enter_context(stop_on_signals())
         with console.phases('data'):
             job = open_job(experiment)
+            make_tracker(job)  # a metric that there is not is said before any file
         if workdir is None:
             directory = rundir.create(experiment.name)
         else:
@@ -120,6 +121,7 @@ class Run:
             rate = jax.jit(job.schedule)
             loop.recorder = Recorder(job, writer, bar, rate, self.console.phases)
             state = loop.run(state)
+            self.say_early_stop(loop)
             results = self.score(state, loop, writer)
         self.console.say(f'{self.directory}: {_headline(results)}')
         return results
@@ -192,6 +194,15 @@ class Run:
         self.console.say(
             f'{overview.describe_devices()}{cost}; run directory {self.directory}'
         )
+
+    def say_early_stop(self, loop: Loop) -> None:
+        """Says why a run ends before its last step."""
+        tracker = loop.tracker
+        if tracker.should_stop:
+            self.console.say(
+                f'stopped early: {tracker.metric} has not improved in '
+                f'{tracker.patience} evaluations; best was step {tracker.best_step}'
+            )
 
     def score(self, state: TrainState, loop: Loop, writer) -> dict:
         """Scores the best checkpoint on the test data and writes the results.
