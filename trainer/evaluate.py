@@ -74,7 +74,7 @@ def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> di
     resume.check_class_names(manifest['class_names'], job.datasets['train'].class_names)
     state, _ = store.load(step, job.abstract_state())
     with stop_on_signals() as stop:
-        scores = evaluate(job, split, state.params, state.model_state, stop)
+        scores = evaluate(job, split, *state.weights, stop)
     if scores is None:
         raise Interrupted(f'{stop.name}; nothing was written')
     names = job.datasets['train'].class_names

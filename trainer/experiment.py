@@ -4,7 +4,7 @@ Knows which rooms a run has; not how they work. Nothing after `load` sees gin.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import gin
@@ -14,6 +14,7 @@ from flax import nnx
 
 from trainer.checkpoints import Checkpoints
 from trainer.data.images import Images
+from trainer.descent import Average
 from trainer.description import describe
 from trainer.errors import UserError
 from trainer.lint import report
@@ -50,6 +51,12 @@ class Experiment:
       schedule: called with total_steps and steps_per_epoch.
       best: which evaluation is the best, and when to stop early.
       checkpoints: how many are kept.
+      freeze: regular expressions of parameters that stay as they are.
+      rates: multipliers of the learning rate, by regular expression.
+      accumulate: parts that a batch is worked through in, where memory is short.
+      average: keeps a moving average of the weights, which is what is evaluated.
+      seeds: trains once with each of these, in a sub-directory each.
+      hooks: called with (step, state, metrics) at every line that is logged.
       log_every: in steps.
       eval_every, save_every: in epochs.
       source: what `load` has read; None for an experiment built in Python.
@@ -70,6 +77,14 @@ class Experiment:
     schedule: Callable[..., optax.Schedule] = warmup_cosine
     best: Best = dataclasses.field(default_factory=Best)
     checkpoints: Checkpoints = dataclasses.field(default_factory=Checkpoints)
+    freeze: Sequence[str] = ()
+    rates: Mapping[str, Annotated[float, Ge(0)]] = dataclasses.field(
+        default_factory=dict
+    )
+    accumulate: Annotated[int, Ge(1)] = 1
+    average: Average | None = None
+    seeds: Sequence[Annotated[int, Ge(0)]] = ()
+    hooks: Sequence[Callable] = ()
     log_every: Annotated[int, Ge(1)] = 10
     eval_every: Annotated[float, Gt(0)] = 1
     save_every: Annotated[float, Gt(0)] = 1

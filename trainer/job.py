@@ -4,7 +4,6 @@ The only room that knows all the others by their contracts; it takes no step its
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable
 
@@ -14,12 +13,13 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from trainer import parallel, steps
+from trainer import descent, parallel, steps
 from trainer.data import Dataset
 from trainer.errors import UserError
 from trainer.experiment import Experiment
-from trainer.network import Network, make_network
-from trainer.selection import Tracker
+from trainer.network import make_network
+from trainer.plateau import Plateau
+from trainer.recipe import Recipe
 from trainer.state import TrainState, abstract_state, init_state
 from trainer.tasks import Task
 
@@ -31,20 +31,23 @@ class Job:
     Attributes:
       experiment: as the config says.
       datasets: the opened 'train', 'eval' and 'test' data that the config names.
-      task: prepared with the classes and weights of the training data.
-      network, optimizer, schedule: static definitions.
+      recipe: what the steps need to know.
+      schedule: the learning rate as a function of the step.
       mesh: all devices.
       total_steps: the length of the run.
     """
 
     experiment: Experiment
     datasets: dict[str, Dataset]
-    task: Task
-    network: Network
-    optimizer: optax.GradientTransformation
+    recipe: Recipe
     schedule: optax.Schedule
     mesh: Mesh
     total_steps: int
+
+    @property
+    def task(self) -> Task:
+        """Prepared with the classes and weights of the training data."""
+        return self.recipe.task
 
     @property
     def steps_per_epoch(self) -> int:
@@ -57,19 +60,11 @@ class Job:
 
     def init_state(self) -> TrainState:
         """The state before the first step, on the mesh."""
-        seed = self.experiment.seed
-        metrics = self.empty_train_metrics
-        return init_state(self.network, self.optimizer, metrics, seed, self.mesh)
+        return init_state(self.recipe, self.mesh)
 
     def abstract_state(self) -> TrainState:
         """Its shapes, types and places, with nothing computed."""
-        metrics = self.empty_train_metrics
-        return abstract_state(self.network, self.optimizer, metrics, self.mesh)
-
-    @property
-    def empty_train_metrics(self) -> Callable:
-        """Makes the training metrics of no example at all."""
-        return self.task.metrics(train=True).empty
+        return abstract_state(self.recipe, self.mesh)
 
     def fresh_metrics(self, train: bool):
         """The metrics of no example at all, on the mesh."""
@@ -78,12 +73,7 @@ class Job:
 
     def compile_train_step(self):
         """The train step, compiled for this mesh ahead of its first use."""
-        images = self.experiment.train_data
-        prepare = steps.make_prepare(images, images.augment)
-        seed = self.experiment.seed
-        step = steps.make_train_step(
-            self.network, self.task, self.optimizer, prepare, seed
-        )
+        step = steps.make_train_step(self.recipe)
         everywhere = parallel.replicated(self.mesh)
         jitted = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
         batch = abstract_batch(self.datasets['train'], self.mesh)
@@ -103,7 +93,7 @@ class Job:
     def _compile_eval_step(self, split: str):
         dataset = self.datasets[split]
         prepare = steps.make_prepare(dataset.images)
-        step = steps.make_eval_step(self.network, self.task, prepare)
+        step = steps.make_eval_step(self.recipe, prepare)
         everywhere = parallel.replicated(self.mesh)
         state = self.abstract_state()
         metrics = jax.eval_shape(self.task.metrics(train=False).empty)
@@ -113,7 +103,7 @@ class Job:
         )
         batch = abstract_batch(dataset, self.mesh)
         jitted = jax.jit(step, out_shardings=everywhere)
-        return jitted.lower(state.params, state.model_state, metrics, batch).compile()
+        return jitted.lower(*state.weights, metrics, batch).compile()
 
 
 def open_job(experiment: Experiment, splits=('train', 'eval', 'test')) -> Job:
@@ -128,11 +118,17 @@ def open_job(experiment: Experiment, splits=('train', 'eval', 'test')) -> Job:
         devices, a model or task that contradicts the data.
     """
     datasets = open_datasets(experiment, splits)
+    _check_accumulate(experiment)
+    return make_job(experiment, datasets)
+
+
+def make_job(experiment: Experiment, datasets: dict[str, Dataset]) -> Job:
+    """What the config describes, on data that is open, or only remembered.
+
+    Raises:
+      UserError: a model or task that contradicts the data.
+    """
     train = datasets['train']
-    task = experiment.task.prepare(train)
-    network = make_network(
-        experiment.model, input_shape=train.image_shape, num_outputs=task.num_outputs
-    )
     total_steps = max(1, round(experiment.epochs * train.steps_per_epoch))
     schedule = experiment.schedule(
         total_steps=total_steps, steps_per_epoch=train.steps_per_epoch
@@ -140,13 +136,43 @@ def open_job(experiment: Experiment, splits=('train', 'eval', 'test')) -> Job:
     return Job(
         experiment=experiment,
         datasets=datasets,
-        task=task,
-        network=network,
-        optimizer=experiment.optimizer(schedule),
+        recipe=make_recipe(experiment, train, schedule),
         schedule=schedule,
         mesh=parallel.make_mesh(),
         total_steps=total_steps,
     )
+
+
+def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
+    """What the steps need to know, from the config and the training data."""
+    task = experiment.task.prepare(train)
+    network = make_network(
+        experiment.model, input_shape=train.image_shape, num_outputs=task.num_outputs
+    )
+    names = descent.trained(network.parameter_names, experiment.freeze)
+    optimizer = experiment.optimizer(schedule)
+    images = experiment.train_data
+    return Recipe(
+        network=network,
+        task=task,
+        optimizer=descent.scaled(optimizer, experiment.rates, names),
+        trained=names,
+        prepare=steps.make_prepare(images, images.augment),
+        seed=experiment.seed,
+        accumulate=experiment.accumulate,
+        average=experiment.average,
+        scaled=isinstance(schedule, Plateau),
+    )
+
+
+def _check_accumulate(experiment: Experiment) -> None:
+    parts, batch = experiment.accumulate, experiment.train_data.batch
+    if batch % (parts * jax.device_count()):
+        raise UserError(
+            f'train/Images.batch is {batch}, which does not divide into '
+            f'{parts} parts (Experiment.accumulate) over {jax.device_count()} devices; '
+            f'choose a multiple of {parts * jax.device_count()}.'
+        )
 
 
 def open_datasets(experiment: Experiment, splits) -> dict[str, Dataset]:
@@ -170,38 +196,6 @@ def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:
                 f'{split}_data has {what} {came}, but train_data has {expected}; '
                 f'both must come from the same classes and be brought to one size.'
             )
-
-
-def make_tracker(job: Job, seen: dict | None = None) -> Tracker:
-    """Keeps the best evaluation: by the config's metric, else by the task's.
-
-    Args:
-      job: the run.
-      seen: what the tracker of an earlier start had seen.
-
-    Raises:
-      UserError: the config names a metric that no evaluation has.
-    """
-    best = job.experiment.best
-    name, mode = job.task.best
-    known = job.task.summarize(job.task.metrics(train=False).empty())
-    metrics = [f'val/{key}' for key in known]
-    if best.metric not in (None, *metrics):
-        near = difflib.get_close_matches(best.metric, metrics, 1) or metrics
-        raise UserError(
-            f'Best.metric is {best.metric!r}, which no evaluation gives; '
-            f'did you mean {near[0]!r}?'
-        )
-    metric = best.metric or f'val/{name}'
-    mode = best.mode or (mode if metric == f'val/{name}' else _mode_of(metric))
-    tracker = Tracker(metric, mode, best.patience)
-    if seen and (seen['metric'], seen['mode']) == (metric, mode):
-        tracker = Tracker.from_state(seen, best.patience)
-    return tracker
-
-
-def _mode_of(metric: str) -> str:
-    return 'min' if metric.endswith('loss') else 'max'
 
 
 def abstract_batch(dataset: Dataset, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:

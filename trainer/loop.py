@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
 from trainer import parallel
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate
 from trainer.job import Job
+from trainer.plateau import PlateauTracker
 from trainer.recorder import Recorder, Stopwatch
 from trainer.selection import Tracker
 from trainer.signals import Stop
@@ -34,6 +36,7 @@ class Loop:
       tracker: the best evaluation so far, and whether to stop early.
       manifest: what each checkpoint says about the run.
       stop: true once a signal has asked to stop.
+      plateau: lowers the learning rate by what evaluations say, or None.
       train_step: compiled.
       recorder: where metrics go.
       evaluated, saved: the last steps at which these were done.
@@ -44,6 +47,7 @@ class Loop:
     tracker: Tracker
     manifest: dict
     stop: Stop
+    plateau: PlateauTracker | None = None
     train_step: Callable | None = None
     recorder: Recorder | None = None
     evaluated: int = 0
@@ -75,7 +79,7 @@ class Loop:
             self.recorder.advance(step)
             if due(step, experiment.log_every, job.total_steps):
                 figures = clock.read(experiment.train_data.batch)
-                self.recorder.take(step, state.interval, watch, figures)
+                self.recorder.take(step, state, watch, figures)
                 empty = job.fresh_metrics(train=True)
                 state = dataclasses.replace(state, interval=empty)
             state, improved = self.evaluate_if_due(state, step)
@@ -111,15 +115,24 @@ class Loop:
         epoch = job.task.summarize(state.epoch)
         scalars = {f'train/{key}_epoch': value for key, value in epoch.items()}
         if 'eval' in job.datasets:
-            values = evaluate(job, 'eval', state.params, state.model_state, self.stop)
+            values = evaluate(job, 'eval', *state.weights, self.stop)
             if values is None:
                 return state, False
             scalars |= values
-        self.recorder.evaluated(step, scalars)
+        self.recorder.evaluated(step, state, scalars)
         self.evaluated = step
         improved = self.tracker.update(step, scalars.get(self.tracker.metric))
-        empty = job.fresh_metrics(train=True)
-        return dataclasses.replace(state, epoch=empty), improved
+        state = dataclasses.replace(state, epoch=job.fresh_metrics(train=True))
+        return self.scaled(state, step, scalars), improved
+
+    def scaled(self, state: TrainState, step: int, scalars: dict) -> TrainState:
+        """The state with the learning rate that a plateau makes of an evaluation."""
+        if self.plateau is None:
+            return state
+        scale = self.recorder.scale = self.plateau.update(step, scalars)
+        everywhere = parallel.replicated(self.job.mesh)
+        scale = jax.device_put(np.float32(scale), everywhere)
+        return dataclasses.replace(state, rate_scale=scale)
 
     def save(self, state: TrainState, step: int, watch) -> None:
         """Saves the state with all that a resumed run needs beside it."""
@@ -127,6 +140,8 @@ class Loop:
         if watch is not None:
             self.recorder.check(step, watch)
         position = {'evaluated': self.evaluated, 'tracker': self.tracker.state()}
+        if self.plateau is not None:
+            position['plateau'] = self.plateau.state()
         keep = {self.tracker.best_step, *self.kept_for_ever(step)} - {None}
         self.store.save(step, state, self.manifest | position, keep)
         self.saved = step

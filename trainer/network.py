@@ -17,6 +17,8 @@ from flax import nnx
 from trainer.errors import UserError
 
 Arrays = dict[str, jax.Array]
+# What heads call the number that the task tells them.
+TOLD = ('num_outputs', 'num_classes', 'num_keypoints', 'num_targets')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Network:
     params: nnx.State
     rest: nnx.State
     streams: nnx.State
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """'backbone/stem/conv/kernel' and so on, in the order of the module."""
+        return ['/'.join(map(str, path)) for path, _ in nnx.to_flat_state(self.params)]
 
     def init(self, key: jax.Array) -> tuple[Arrays, Arrays]:
         """Initial parameters and statistics, `(params, model_state)`, from one key."""
@@ -161,11 +168,11 @@ def _bound(model: Callable):
 def _refuse_contradictions(model: Callable, facts: Mapping[str, Any]) -> None:
     outputs = facts['num_outputs']
     for name, partial in _bound(model):
-        for key in ('num_outputs', 'num_classes'):
+        for key in TOLD:
             value = partial.keywords.get(key, outputs)
             if value != outputs:
                 raise UserError(
-                    f'{name}.{key} is {value}, but the data has {outputs} classes; '
+                    f'{name}.{key} is {value}, but the data has {outputs}; '
                     f'remove the binding: it follows the data.'
                 )
 
@@ -174,8 +181,7 @@ def _strip(model: Any) -> Any:
     """The same partials without what the data says (already found to agree)."""
     if not isinstance(model, functools.partial):
         return model
-    told = ('num_outputs', 'num_classes')
-    keywords = {k: _strip(v) for k, v in model.keywords.items() if k not in told}
+    keywords = {k: _strip(v) for k, v in model.keywords.items() if k not in TOLD}
     return functools.partial(model.func, *model.args, **keywords)
 
 

@@ -12,6 +12,7 @@ import jax
 from trainer.console import Phases
 from trainer.errors import TrainingFailed
 from trainer.job import Job
+from trainer.state import TrainState
 
 
 class Stopwatch:
@@ -53,11 +54,14 @@ class Recorder:
       bar: a `ProgressBar`.
       rate: the learning rate as a function of the step.
       phases: measures the first step.
+
+    Attributes:
+      scale: what a plateau has made of the learning rate.
     """
 
     def __init__(self, job: Job, writer, bar, rate: Callable, phases: Phases):
         self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
-        self.phases = phases
+        self.phases, self.scale = phases, 1.0
         self.pending = None
 
     def first_step(self, watch) -> None:
@@ -72,11 +76,16 @@ class Recorder:
         self.bar.begin(step)
         self.bar.advance(step)
 
-    def take(self, step: int, metrics, watch, figures: dict[str, float]) -> None:
-        """Keeps what a log line needs; `flush` reads and writes it."""
-        self.pending = (step, metrics, watch, figures)
+    def take(self, step: int, state: TrainState, watch, figures: dict) -> None:
+        """Keeps what a log line needs; `flush` reads and writes it.
 
-    def flush(self) -> None:
+        With hooks that is at once: the state is gone when the next step is sent off.
+        """
+        self.pending = (step, state.interval, watch, figures)
+        if self.job.experiment.hooks:
+            self.flush(state)
+
+    def flush(self, state: TrainState | None = None) -> None:
         """Writes the line that was taken, waiting for the device if it must.
 
         Raises:
@@ -88,7 +97,9 @@ class Recorder:
         self.check(step, watch)
         summary = self.job.task.summarize(metrics)
         scalars = {f'train/{key}': value for key, value in summary.items()}
-        scalars['learning_rate'] = float(self.rate(step - 1))
+        scalars['train/grad_norm'] = float(watch['grad_norm'])
+        scalars['learning_rate'] = float(self.rate(step - 1)) * self.scale
+        scalars |= self.hooked(step, state, scalars)
         self.writer.write_scalars(step, {**scalars, **figures})
         self.bar.update(step, {**scalars, **figures})
 
@@ -103,9 +114,17 @@ class Recorder:
             f"adamw.clip_norm, or look at that step's batch."
         )
 
-    def evaluated(self, step: int, scalars: dict[str, float | None]) -> None:
+    def evaluated(self, step: int, state: TrainState, scalars: dict) -> None:
         """Writes the line of an evaluation."""
         epoch = round(step / self.job.steps_per_epoch, 4)
         epoch = int(epoch) if epoch == int(epoch) else epoch
+        scalars = scalars | self.hooked(step, state, scalars)
         self.writer.write_scalars(step, {'epoch': epoch, **scalars})
         self.bar.evaluated(step, scalars)
+
+    def hooked(self, step: int, state: TrainState | None, scalars: dict) -> dict:
+        """What the hooks add to a line."""
+        added = {}
+        for hook in self.job.experiment.hooks:
+            added |= hook(step, state, scalars) or {}
+        return added

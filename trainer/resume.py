@@ -11,7 +11,9 @@ from trainer.errors import UserError
 MAY_CHANGE = (
     'name',
     'epochs',
+    'hooks*',
     'log_every',
+    'seeds',
     'eval_every',
     'save_every',
     'checkpoints*',

@@ -1,6 +1,6 @@
 """TrainState: everything that a step changes, in one pytree, placed on the mesh.
 
-Knows how it is made from a network and an optimizer; nothing of data or files.
+Knows how it is made from a recipe; nothing of data or files.
 """
 
 import dataclasses
@@ -11,7 +11,8 @@ import optax
 from jax.sharding import Mesh
 
 from trainer import parallel
-from trainer.network import Arrays, Network
+from trainer.network import Arrays
+from trainer.recipe import Recipe
 
 
 @jax.tree_util.register_dataclass
@@ -22,7 +23,9 @@ class TrainState:
     Attributes:
       step: int32 [], how many steps have been taken.
       params, model_state: flat dictionaries of parameters and of statistics.
-      opt_state: what the optimizer remembers.
+      opt_state: what the optimizer remembers of the parameters that are not frozen.
+      average: the average of (params, model_state), or None.
+      rate_scale: float32 [], what a plateau has made of the learning rate, or None.
       interval, epoch: metrics since the last log line and since the last evaluation.
       bad_step: int32 [], the first step whose loss or gradient was not finite, or -1.
     """
@@ -31,47 +34,53 @@ class TrainState:
     params: Arrays
     model_state: Arrays
     opt_state: optax.OptState
+    average: tuple[Arrays, Arrays] | None
+    rate_scale: jax.Array | None
     interval: dict
     epoch: dict
     bad_step: jax.Array
 
+    @property
+    def weights(self) -> tuple[Arrays, Arrays]:
+        """What is evaluated, `(params, model_state)`: their average if there is one."""
+        return self.average or (self.params, self.model_state)
 
-def make_state(network, optimizer, empty_metrics, key) -> TrainState:
+
+def make_state(recipe: Recipe, key: jax.Array) -> TrainState:
     """The state before the first step, from one key (to be jitted)."""
-    params, model_state = network.init(key)
+    params, model_state = recipe.network.init(key)
+    copied = jax.tree.map(jnp.copy, (params, model_state))
+    trained = {name: params[name] for name in recipe.trained}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         model_state=model_state,
-        opt_state=optimizer.init(params),
-        interval=empty_metrics(),
-        epoch=empty_metrics(),
+        opt_state=recipe.optimizer.init(trained),
+        average=copied if recipe.average else None,
+        rate_scale=jnp.ones(()) if recipe.scaled else None,
+        interval=recipe.train_metrics.empty(),
+        epoch=recipe.train_metrics.empty(),
         bad_step=jnp.full((), -1, jnp.int32),
     )
 
 
-def abstract_state(network: Network, optimizer, empty_metrics, mesh: Mesh):
+def abstract_state(recipe: Recipe, mesh: Mesh) -> TrainState:
     """Shapes, types and places of the state; nothing is computed."""
     key = jax.eval_shape(lambda: jax.random.key(0))
-    shapes = jax.eval_shape(
-        lambda key: make_state(network, optimizer, empty_metrics, key), key
-    )
+    shapes = jax.eval_shape(lambda key: make_state(recipe, key), key)
     sharding = parallel.replicated(mesh)
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
     )
 
 
-def init_state(network, optimizer, empty_metrics, seed: int, mesh: Mesh) -> TrainState:
+def init_state(recipe: Recipe, mesh: Mesh) -> TrainState:
     """The state before the first step, on the mesh.
 
     Initialised in one compiled call on one device and then placed, so that the weights
     do not depend on the number of devices. `rbg` keys compile in a third of the time
     of threefry's.
     """
-
-    def make(key):
-        return make_state(network, optimizer, empty_metrics, key)
-
-    state = jax.jit(make)(jax.random.key(seed, impl='rbg'))
+    key = jax.random.key(recipe.seed, impl='rbg')
+    state = jax.jit(lambda key: make_state(recipe, key))(key)
     return jax.device_put(state, parallel.replicated(mesh))

@@ -3,82 +3,152 @@
 They know a network, a task and an optimizer by their contracts; never one by name.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from trainer.network import Network
+from trainer.network import Arrays, Network
+from trainer.recipe import Recipe
 from trainer.state import TrainState
 
 Batch = dict[str, jax.Array]
 
 
 def make_train_step(
-    network: Network,
-    task,
-    optimizer: optax.GradientTransformation,
-    prepare: Callable[[Batch, jax.Array], Batch],
-    seed: int,
+    recipe: Recipe,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """`step(state, batch) -> (state, watch)`, to be jitted with the state donated.
 
-    All randomness is folded from (seed, step). `watch` holds two scalars that stay
-    readable when the state has been donated to the next step: `loss` and `bad_step`.
+    All randomness is folded from (seed, step). `watch` holds scalars that stay readable
+    when the state has been donated to the next step: `loss`, `grad_norm`, `bad_step`.
     """
-    collection = task.metrics(train=True)
 
     def step(state: TrainState, batch: Batch):
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
         augment_key, model_key = jax.random.split(key)
-        batch = prepare(batch, augment_key)
-
-        def loss_fn(params):
-            outputs, model_state = network.train(
-                params, state.model_state, model_key, batch['image']
-            )
-            losses = task.loss(outputs, batch)
-            loss = masked_mean(losses, batch['mask'])
-            return loss, (outputs, losses, model_state)
-
-        grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, (outputs, losses, model_state)), grads = grad_fn(state.params)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        new = collection.single_from_model_output(
-            outputs=outputs, losses=losses, **batch
-        )
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+        batch = recipe.prepare(batch, augment_key)
+        loss, grads, model_state, new = _gradients(recipe, state, batch, model_key)
+        grad_norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
-        state = TrainState(
+        state = dataclasses.replace(
+            _descend(recipe, state, grads, model_state),
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
-            model_state=model_state,
-            opt_state=opt_state,
             interval=state.interval.merge(new),
             epoch=state.epoch.merge(new),
             bad_step=bad_step,
         )
-        return state, {'loss': loss, 'bad_step': bad_step}
+        return state, {'loss': loss, 'grad_norm': grad_norm, 'bad_step': bad_step}
 
     return step
 
 
-def make_eval_step(
-    network: Network, task, prepare: Callable[[Batch], Batch]
-) -> Callable:
-    """`step(params, model_state, metrics, batch) -> metrics`, every valid example once.
+def _gradients(recipe: Recipe, state: TrainState, batch: Batch, key: jax.Array):
+    """Loss, gradients, statistics and metrics of a batch, part by part."""
+    count = jnp.maximum(jnp.sum(batch['mask']), 1)
+    trained = {name: state.params[name] for name in recipe.trained}
+    grad_fn = jax.value_and_grad(_part_loss, has_aux=True)
+    loss, grads, model_state = 0.0, None, state.model_state
+    metrics = recipe.train_metrics.empty()
+    for index, part in enumerate(_parts(batch, recipe.accumulate)):
+        part_key = jax.random.fold_in(key, index) if index else key
+        (part_loss, (model_state, new)), part_grads = grad_fn(
+            trained, recipe, state.params, model_state, part, part_key, count
+        )
+        loss, metrics = loss + part_loss, metrics.merge(new)
+        grads = part_grads if index == 0 else optax.tree.add(grads, part_grads)
+    return loss, grads, model_state, metrics
+
+
+def _part_loss(trained, recipe, params, model_state, batch, key, count):
+    """A part's share of the loss of the batch, of which `count` examples are valid."""
+    apply = TrainingModel(recipe.network, {**params, **trained}, model_state, key)
+    outputs = recipe.task.train_outputs(apply, batch)
+    losses = recipe.task.loss(outputs, batch)
+    loss = jnp.sum(jnp.where(batch['mask'], losses, 0)) / count
+    new = recipe.train_metrics.single_from_model_output(
+        outputs=outputs, losses=losses, **batch
+    )
+    return loss, (apply.model_state, new)
+
+
+def _parts(batch: Batch, count: int) -> list[Batch]:
+    """The batch in `count` parts, each spread over the devices as the batch is.
+
+    Written out and not scanned: inside a loop XLA's CPU convolutions are naive.
+    """
+    if count == 1:
+        return [batch]
+
+    def part(value, index):
+        return value.reshape(len(value) // count, count, *value.shape[1:])[:, index]
+
+    return [{k: part(v, index) for k, v in batch.items()} for index in range(count)]
+
+
+def _descend(recipe: Recipe, state: TrainState, grads, model_state) -> TrainState:
+    """The state after the optimizer's update of what is not frozen."""
+    trained = {name: state.params[name] for name in recipe.trained}
+    updates, opt_state = recipe.optimizer.update(grads, state.opt_state, trained)
+    if recipe.scaled:
+        updates = optax.tree.scale(state.rate_scale, updates)
+    params = {**state.params, **optax.apply_updates(trained, updates)}
+    average = state.average
+    if recipe.average:
+        weights = (params, model_state)
+        average = recipe.average.update(average, weights, state.step)
+    return dataclasses.replace(
+        state,
+        params=params,
+        model_state=model_state,
+        opt_state=opt_state,
+        average=average,
+    )
+
+
+class TrainingModel:
+    """The network in training mode, for a task to call, once or several times.
+
+    Attributes:
+      model_state: the statistics after the last call.
+    """
+
+    def __init__(
+        self, network: Network, params: Arrays, model_state: Arrays, key: jax.Array
+    ):
+        self.network, self.params, self.key = network, params, key
+        self.model_state, self.calls = model_state, 0
+
+    def __call__(self, images: jax.Array):
+        """Images [B, H, W, C] -> outputs; each call draws masks of its own."""
+        key = jax.random.fold_in(self.key, self.calls)
+        self.calls += 1
+        outputs, self.model_state = self.network.train(
+            self.params, self.model_state, key, images
+        )
+        return outputs
+
+
+def make_eval_step(recipe: Recipe, prepare: Callable[[Batch], Batch]) -> Callable:
+    """`step(params, model_state, metrics, batch) -> metrics`, each valid example once.
 
     Args:
-      network: applied in evaluation mode.
-      task: its losses and metrics.
+      recipe: its network is applied in evaluation mode.
       prepare: turns the host's batch into what the model takes.
     """
+    task = recipe.task
     collection = task.metrics(train=False)
 
     def step(params, model_state, metrics, batch: Batch):
         batch = prepare(batch)
-        outputs = network.apply(params, model_state, batch['image'])
+
+        def apply(images):
+            return recipe.network.apply(params, model_state, images)
+
+        outputs = task.eval_outputs(apply, batch)
         losses = task.loss(outputs, batch)
         new = collection.single_from_model_output(
             outputs=outputs, losses=losses, **batch
@@ -86,12 +156,6 @@ def make_eval_step(
         return metrics.merge(new)
 
     return step
-
-
-def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """The mean over the examples that are no padding: [B], [B] -> []."""
-    total = jnp.sum(jnp.where(mask, values, 0))
-    return total / jnp.maximum(jnp.sum(mask), 1)
 
 
 def make_prepare(images, augment: Sequence[Callable] = ()) -> Callable:

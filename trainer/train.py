@@ -12,16 +12,19 @@ import jax
 from trainer import files, overview, parallel, provenance, resume, rundir, writers
 from trainer.checkpoints import CheckpointStore
 from trainer.console import Console, log
+from trainer.data.facts import facts_of
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate
 from trainer.experiment import Experiment, describe
-from trainer.job import Job, make_tracker, open_job
+from trainer.job import Job, open_job
 from trainer.lock import RunLock, check_writable
 from trainer.loop import Loop
 from trainer.recorder import Recorder
+from trainer.results import headline, write_results
 from trainer.signals import Stop, stop_on_signals
 from trainer.state import TrainState
 from trainer.tensorboard import TensorBoardWriter
+from trainer.verdicts import make_plateau, make_tracker
 
 
 def train(
@@ -55,7 +58,7 @@ def train(
             stop = stack.enter_context(stop_on_signals())
         with console.phases('data'):
             job = open_job(experiment)
-            make_tracker(job)  # a metric that there is not is said before any file
+            make_tracker(job), make_plateau(job)  # refused before any file is there
         if workdir is None:
             directory = rundir.create(experiment.name)
         else:
@@ -120,10 +123,16 @@ class Run:
         with contextlib.closing(writer), bar:
             rate = jax.jit(job.schedule)
             loop.recorder = Recorder(job, writer, bar, rate, self.console.phases)
+            if loop.plateau is not None:
+                loop.recorder.scale = loop.plateau.scale
             state = loop.run(state)
             self.say_early_stop(loop)
-            results = self.score(state, loop, writer)
-        self.console.say(f'{self.directory}: {_headline(results)}')
+            best = loop.tracker.best_step or int(state.step)
+            scores = self.scores(best, state)
+            if scores:
+                writer.write_scalars(int(state.step), scores)
+        results = write_results(self.directory, job, int(state.step), best, scores)
+        self.console.say(f'{self.directory}: {headline(results)}')
         return results
 
     def begun(self) -> tuple[TrainState, Loop]:
@@ -151,6 +160,7 @@ class Run:
         loop = self.loop()
         loop.evaluated, loop.saved = manifest['evaluated'], step
         loop.tracker = make_tracker(self.job, manifest['tracker'])
+        loop.plateau = make_plateau(self.job, manifest.get('plateau'))
         return state, loop
 
     def check(self, manifest: dict) -> None:
@@ -166,10 +176,13 @@ class Run:
             'config': self.config,
             'data': self.data,
             'class_names': list(self.job.datasets['train'].class_names),
+            'train_data': facts_of(self.job.datasets['train']),
+            'total_steps': self.job.total_steps,
             'seed': self.job.experiment.seed,
             'devices': overview.describe_devices(),
         }
-        return Loop(self.job, self.store, make_tracker(self.job), manifest, self.stop)
+        tracker, plateau = make_tracker(self.job), make_plateau(self.job)
+        return Loop(self.job, self.store, tracker, manifest, self.stop, plateau)
 
     def record_start(self) -> None:
         """Writes what was asked for and from where, before the first step."""
@@ -204,50 +217,17 @@ class Run:
                 f'{tracker.patience} evaluations; best was step {tracker.best_step}'
             )
 
-    def score(self, state: TrainState, loop: Loop, writer) -> dict:
-        """Scores the best checkpoint on the test data and writes the results.
+    def scores(self, best: int, state: TrainState) -> dict:
+        """Scores of the best checkpoint on the test data, none without such data.
 
         Raises:
           Interrupted: a signal came; the same command scores again.
         """
-        step, best = int(state.step), loop.tracker.best_step or int(state.step)
-        scores = self.scores_at(best)
-        if 'test' in self.job.datasets:
-            if best != step:
-                state, _ = self.store.load(best, self.job.abstract_state())
-            test = evaluate(
-                self.job, 'test', state.params, state.model_state, self.stop
-            )
-            if test is None:
-                raise Interrupted(f'{self.stop.name} while scoring the test data')
-            writer.write_scalars(step, test)
-            scores |= test
-        results = {
-            'name': self.job.experiment.name,
-            'step': step,
-            'total_steps': self.job.total_steps,
-            'best/step': best,
-            **scores,
-        }
-        history = writers.history(self.metrics)
-        files.write_json(self.directory / rundir.HISTORY, history)
-        files.write_json(self.directory / rundir.RESULTS, results)
-        return files.plain(results)
-
-    def scores_at(self, step: int) -> dict:
-        """What was evaluated at a step, by name."""
-        rows = [r for r in writers.history(self.metrics) if r['step'] == step]
-        return {k: v for row in rows for k, v in row.items() if '/' in k}
-
-
-def _headline(results: dict) -> str:
-    """The results that are no per-class scores, in one line."""
-    shown = {
-        key: value
-        for key, value in results.items()
-        if key.startswith(('val/', 'test/')) and '_class_' not in key
-    }
-    numbers = [
-        f'{key} {value:.4f}' for key, value in shown.items() if value is not None
-    ]
-    return ', '.join([f'best step {results["best/step"]}', *numbers])
+        if 'test' not in self.job.datasets:
+            return {}
+        if best != int(state.step):
+            state, _ = self.store.load(best, self.job.abstract_state())
+        scores = evaluate(self.job, 'test', *state.weights, self.stop)
+        if scores is None:
+            raise Interrupted(f'{self.stop.name} while scoring the test data')
+        return scores

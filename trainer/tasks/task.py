@@ -6,6 +6,7 @@ it can be compared, hashed, closed over by `jax.jit` and written as JSON.
 """
 
 import abc
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import clu.metrics
@@ -41,6 +42,17 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def num_outputs(self) -> int:
         """How many outputs the head needs for the data; known once prepared."""
+
+    def train_outputs(self, apply: Callable, batch: Batch):
+        """How a batch is trained: calls `apply(images)`, here once, gives the outputs.
+
+        A task may override it, to look twice at each image for example.
+        """
+        return apply(batch['image'])
+
+    def eval_outputs(self, apply: Callable, batch: Batch):
+        """How a batch is evaluated, such as the mean over an image and its mirror."""
+        return apply(batch['image'])
 
     @abc.abstractmethod
     def loss(self, outputs, batch: Batch) -> jax.Array:

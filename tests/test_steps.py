@@ -1,0 +1,163 @@
+"""One step against a plain computation: accumulation, averages, freezing, rates."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from trainer.descent import Average, scaled, trained
+from trainer.errors import UserError
+from trainer.experiment import load
+from trainer.job import open_job
+from trainer.plateau import PlateauTracker, plateau
+from trainer.state import make_state
+from trainer.steps import make_train_step
+
+
+def job(*bindings, **changes):
+    small = ['MLP.hidden_dim = 16', 'MLP.dropout = 0.0', *bindings]
+    return open_job(
+        dataclasses.replace(load(['configs/mlp.gin'], small), **changes), ()
+    )
+
+
+def batches(job, count):
+    made = job.datasets['train'].train_batches(0)
+    return [jax.tree.map(jnp.asarray, next(made)) for _ in range(count)]
+
+
+def run(job, count, state=None):
+    """The states after each of `count` steps."""
+    recipe = dataclasses.replace(job.recipe)
+    state = state or make_state(recipe, jax.random.key(0))
+    step, states = jax.jit(make_train_step(recipe)), []
+    for batch in batches(job, count):
+        state, watch = step(state, batch)
+        states.append(state)
+    return states, watch
+
+
+def assert_close(one, other, rtol):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol, 1e-7), one, other)
+
+
+def test_accumulating_parts_equals_the_whole_batch():
+    whole, _ = run(job(), 3)
+    parts, _ = run(job('Experiment.accumulate = 4'), 3)
+    for name, value in whole[-1].params.items():
+        np.testing.assert_allclose(value, parts[-1].params[name], atol=1e-6)
+    metrics = whole[-1].interval.compute(), parts[-1].interval.compute()
+    assert metrics[0]['acc_top1'] == metrics[1]['acc_top1']
+    assert metrics[0]['loss'] == pytest.approx(metrics[1]['loss'], abs=1e-6)
+
+
+def test_a_batch_that_does_not_divide_into_parts_is_refused():
+    with pytest.raises(UserError, match='does not divide into 3 parts'):
+        job('Experiment.accumulate = 3')
+
+
+def test_the_average_is_that_of_a_plain_loop():
+    average = Average(decay=0.9, ramp=10.0)
+    averaged = job(average=average)
+    first = make_state(averaged.recipe, jax.random.key(0))
+    states, _ = run(averaged, 5)
+    expected = {k: np.asarray(v, np.float64) for k, v in first.params.items()}
+    for step, state in enumerate(states):
+        decay = min(0.9, (1 + step) / (10 + step))
+        for name, value in state.params.items():
+            expected[name] = decay * expected[name] + (1 - decay) * np.asarray(value)
+    for name, value in states[-1].weights[0].items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-7)
+    plain, _ = run(job(), 5)
+    assert_close(states[-1].params, plain[-1].params, 0)
+
+
+def test_frozen_parameters_do_not_move_by_a_bit():
+    frozen = job("Experiment.freeze = ('backbone/.*',)", 'adamw.weight_decay = 0.5')
+    first = make_state(frozen.recipe, jax.random.key(0))
+    states, _ = run(frozen, 5)
+    for name, value in states[-1].params.items():
+        moved = bool((value != first.params[name]).any())
+        assert moved == name.startswith('head/'), name
+    remembered = jax.tree_util.tree_flatten_with_path(states[-1].opt_state)[0]
+    assert not any('backbone' in str(path) for path, _ in remembered)
+
+
+def test_rates_multiply_updates():
+    slow = job("Experiment.rates = {'.*': 0.5, 'head/.*': 2.0}", 'adamw.clip_norm=None')
+    usual = job('adamw.clip_norm = None')
+    first = make_state(usual.recipe, jax.random.key(0)).params
+    after, _ = run(usual, 1)
+    scaled_after, _ = run(slow, 1)
+    for name, start in first.items():
+        factor = 2.0 if name.startswith('head/') else 0.5
+        moved = np.asarray(after[0].params[name]) - np.asarray(start)
+        scaled_move = np.asarray(scaled_after[0].params[name]) - np.asarray(start)
+        np.testing.assert_allclose(scaled_move, factor * moved, atol=2e-7)
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'message'),
+    [
+        ('bacbone/.*', 'matches no parameter; they begin with backbone/layers, head/'),
+        ('(', 'is no regular expression'),
+        ('.*', 'freezes all 2 parameters'),
+    ],
+)
+def test_bad_patterns_are_named(pattern, message):
+    with pytest.raises(UserError, match=message):
+        trained(['backbone/layers/0/kernel', 'head/dense/bias'], [pattern])
+
+
+def test_no_multiplier_leaves_the_optimizer_alone():
+    optimizer = optax.sgd(0.1)
+    assert scaled(optimizer, {}, ['a']) is optimizer
+
+
+def test_a_step_equals_optax_by_hand():
+    plain = job('adamw.clip_norm = 1.0', 'Classification.label_smoothing = 0.0')
+    state = make_state(plain.recipe, jax.random.key(0))
+    (after,), watch = run(
+        dataclasses.replace(
+            plain,
+            recipe=dataclasses.replace(plain.recipe, prepare=lambda batch, key: batch),
+        ),
+        1,
+        state,
+    )
+    (batch,) = batches(plain, 1)
+
+    def loss(params):
+        x = batch['image'].reshape(128, -1).astype(jnp.float32)
+        for layer in range(2):
+            name = f'backbone/layers/{layer}'
+            x = jax.nn.gelu(x @ params[f'{name}/kernel'] + params[f'{name}/bias'])
+        logits = x @ params['head/dense/kernel'] + params['head/dense/bias']
+        return optax.softmax_cross_entropy_with_integer_labels(
+            logits, batch['label']
+        ).mean()
+
+    value, grads = jax.value_and_grad(loss)(state.params)
+    optimizer = plain.recipe.optimizer
+    updates, _ = optimizer.update(grads, optimizer.init(state.params), state.params)
+    expected = optax.apply_updates(state.params, updates)
+    assert float(watch['loss']) == pytest.approx(float(value), rel=1e-5)
+    for name, wanted in expected.items():
+        np.testing.assert_allclose(after.params[name], wanted, atol=1e-5)
+
+
+def test_a_plateau_waits_and_lowers_and_goes_on():
+    schedule = plateau(
+        total_steps=100, steps_per_epoch=10, peak=0.1, factor=0.5, patience=2
+    )
+    tracker = PlateauTracker(schedule)
+    losses = [1.0, 0.9, 0.95, 0.95, 0.95, 0.95, 0.1]
+    scales = []
+    for step, loss in enumerate(losses):
+        scales.append(tracker.update(step, {'val/loss': loss}))
+        tracker = PlateauTracker(schedule, tracker.state())
+    assert scales == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    assert float(schedule(50)) == pytest.approx(0.1)

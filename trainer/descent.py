@@ -1,0 +1,114 @@
+"""Which parameters move, and how far: freezing, rate multipliers, averaged weights.
+
+Works on flat dictionaries, `{'backbone/stem/conv/kernel': array}`, by regular
+expressions that must match a whole name; knows no model and no optimizer by name.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
+
+import gin
+import jax
+import jax.numpy as jnp
+import optax
+from annotated_types import Gt, Interval
+
+from trainer.errors import UserError
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Average:
+    """An exponential moving average of the weights, which is what gets evaluated.
+
+    Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging (1992).
+
+    Attributes:
+      decay: what is kept of the average at each step.
+      ramp: at step t keep no more than (1 + t) / (ramp + t), so that the initial
+        weights are soon forgotten; 1 keeps `decay` from the first step on.
+    """
+
+    decay: Annotated[float, Interval(gt=0, lt=1)] = 0.999
+    ramp: Annotated[float, Gt(0)] = 10.0
+
+    def update(self, average: dict, value: dict, step: jax.Array) -> dict:
+        """The average after a step: floats are averaged, integers taken as they are."""
+        decay = jnp.minimum(self.decay, (1.0 + step) / (self.ramp + step))
+
+        def mix(old, new):
+            if not jnp.issubdtype(new.dtype, jnp.floating):
+                return new
+            return (decay * old + (1 - decay) * new).astype(new.dtype)
+
+        return jax.tree.map(mix, average, value)
+
+
+def trained(names: Iterable[str], freeze: Sequence[str]) -> tuple[str, ...]:
+    """The parameters that are not frozen.
+
+    Args:
+      names: of all parameters.
+      freeze: regular expressions of those that stay as they are, to the last bit.
+
+    Raises:
+      UserError: an expression that is none or matches nothing, or nothing is left.
+    """
+    names = list(names)
+    frozen = {n for pattern in freeze for n in matching(pattern, names, 'freeze')}
+    if len(frozen) == len(names):
+        raise UserError(
+            f'Experiment.freeze = {list(freeze)} freezes all {len(names)} parameters, '
+            f'so nothing would be learnt; leave some out.'
+        )
+    return tuple(name for name in names if name not in frozen)
+
+
+def scaled(
+    optimizer: optax.GradientTransformation,
+    multipliers: Mapping[str, float],
+    names: Sequence[str],
+) -> optax.GradientTransformation:
+    """The optimizer with the updates of some parameters multiplied.
+
+    Of several expressions that match a name, the last one counts.
+
+    Raises:
+      UserError: an expression that is none, or matches no trained parameter.
+    """
+    factors: dict[str, float] = {}
+    for pattern, factor in multipliers.items():
+        factors |= dict.fromkeys(matching(pattern, names, 'rates'), factor)
+    if not factors:
+        return optimizer
+
+    def scale(updates, params=None):
+        return {name: factors.get(name, 1.0) * value for name, value in updates.items()}
+
+    return optax.chain(optimizer, optax.stateless(scale))
+
+
+def matching(pattern: str, names: Sequence[str], what: str) -> list[str]:
+    """The names that a regular expression matches from end to end.
+
+    Raises:
+      UserError: it is no regular expression, or matches nothing.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f'Experiment.{what} has {pattern!r}, which is no regular expression: '
+            f'{error}.'
+        ) from error
+    found = [name for name in names if expression.fullmatch(name)]
+    if not found:
+        parts = dict.fromkeys('/'.join(name.split('/')[:2]) for name in names)
+        raise UserError(
+            f'Experiment.{what} has {pattern!r}, which matches no parameter; they '
+            f'begin with {", ".join(parts)} (an expression must match a whole name, '
+            f"such as 'backbone/.*')."
+        )
+    return found

@@ -1,0 +1,49 @@
+"""What a run has come to: results.json, training_history.json, and a headline."""
+
+import pathlib
+
+from trainer import files, rundir, writers
+from trainer.job import Job
+
+
+def write_results(
+    directory: pathlib.Path, job: Job, step: int, best: int, scores: dict
+) -> dict:
+    """Writes both files, the results last, as they mark a run as finished.
+
+    Args:
+      directory: the run's.
+      job: the run.
+      step: the last one.
+      best: the step of the best evaluation.
+      scores: of the test data, {'test/loss': ...}.
+
+    Returns:
+      The results: 'best/step', 'val/...' as of that step, 'test/...'.
+    """
+    history = writers.history(directory / rundir.METRICS)
+    evaluated = [row for row in history if row['step'] == best]
+    results = {
+        'name': job.experiment.name,
+        'seed': job.experiment.seed,
+        'step': step,
+        'total_steps': job.total_steps,
+        'best/step': best,
+        **{k: v for row in evaluated for k, v in row.items() if '/' in k},
+        **scores,
+    }
+    files.write_json(directory / rundir.HISTORY, history)
+    files.write_json(directory / rundir.RESULTS, results)
+    return files.plain(results)
+
+
+def headline(results: dict) -> str:
+    """The results that are no per-class scores, in one line."""
+    numbers = [
+        f'{key} {value:.4f}'
+        for key, value in results.items()
+        if key.startswith(('val/', 'test/'))
+        and '_class_' not in key
+        and value is not None
+    ]
+    return ', '.join([f'best step {results["best/step"]}', *numbers])
