@@ -23,6 +23,8 @@ COMMANDS = {
     'train': 'train a model, or go on with a run (the default)',
     'check': 'find every mistake in a config before anything runs',
     'evaluate': 'score a run: --workdir, --split, --checkpoint',
+    'fast': 'two steps of everything, to see that it runs; keeps nothing',
+    'overfit': 'train on one batch until it is learnt, or say that it cannot be',
 }
 
 FLAGS = flags.FlagValues()

@@ -44,10 +44,11 @@ def committed(workdir):
     return CheckpointStore(workdir / 'checkpoints').steps()
 
 
-def stop_after(workdir, arguments, step, number, **env):
+def stop_after(workdir, arguments, step, number, *, watched=None, **env):
     """Sends a signal as soon as a checkpoint of at least `step` is there."""
     process = start(workdir, arguments, **env)
-    while process.poll() is None and not any(s >= step for s in committed(workdir)):
+    watched = watched or workdir
+    while process.poll() is None and not any(s >= step for s in committed(watched)):
         time.sleep(0.005)
     time.sleep(random.uniform(0, 0.05))
     process.send_signal(number)

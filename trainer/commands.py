@@ -61,7 +61,38 @@ def evaluate(flags, argv: Sequence[str], started: float) -> int:
     return DONE
 
 
-COMMANDS: dict[str, Callable] = {'train': train, 'check': check, 'evaluate': evaluate}
+def fast(flags, argv: Sequence[str], started: float) -> int:
+    """Two steps of everything."""
+    return trial('fast', flags, started)
+
+
+def overfit(flags, argv: Sequence[str], started: float) -> int:
+    """One batch until it is learnt."""
+    return trial('overfit', flags, started)
+
+
+def trial(name: str, flags, started: float) -> int:
+    """A short trial of a config, one of those in `trials.py`."""
+    with stop_on_signals() as stop:
+        console = Console(started=started)
+        with console.phases('import'):
+            from trainer import trials
+            from trainer.compilation import enable_cache
+            from trainer.experiment import load
+
+            enable_cache()
+        experiment = load(*config_of(flags, flags.workdir))
+        getattr(trials, name)(experiment, stop=stop, console=console)
+    return DONE
+
+
+COMMANDS: dict[str, Callable] = {
+    'train': train,
+    'check': check,
+    'evaluate': evaluate,
+    'fast': fast,
+    'overfit': overfit,
+}
 
 
 def config_of(flags, workdir) -> tuple[list[str], list[str]]:

@@ -53,19 +53,34 @@ def train(
       Interrupted: a signal came; the same call goes on.
     """
     console = console or Console(quiet=not parallel.is_main())
+    if experiment.seeds:
+        from trainer.seeds import train_seeds
+
+        return train_seeds(experiment, workdir, argv=argv, stop=stop, console=console)
     with contextlib.ExitStack() as stack:
         if stop is None:
             stop = stack.enter_context(stop_on_signals())
         with console.phases('data'):
             job = open_job(experiment)
-            make_tracker(job), make_plateau(job)  # refused before any file is there
-        if workdir is None:
-            directory = rundir.create(experiment.name)
-        else:
-            directory = rundir.open_workdir(workdir)
-        check_writable(directory)
-        stack.enter_context(RunLock(directory))
-        stack.enter_context(console.log_to(directory))
+        return train_job(job, workdir, argv=argv, stop=stop, console=console)
+
+
+def train_job(
+    job: Job,
+    workdir: str | pathlib.Path | None,
+    *,
+    argv: tuple[str, ...] = (),
+    stop: Stop,
+    console: Console,
+) -> dict:
+    """`train` with what it works with opened already; arguments and errors as there."""
+    make_tracker(job), make_plateau(job)  # refused before any file is there
+    if workdir is None:
+        directory = rundir.create(job.experiment.name)
+    else:
+        directory = rundir.open_workdir(workdir)
+    check_writable(directory)
+    with RunLock(directory), console.log_to(directory):
         run = Run(job, directory, argv, stop, console)
         return run.finished() or run.go()
 

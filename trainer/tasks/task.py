@@ -71,6 +71,14 @@ class Task(abc.ABC):
     def decode(self, outputs) -> dict[str, jax.Array]:
         """Outputs as people read them, each array [B, ...], for predictions."""
 
+    def learnt(self, first: dict, now: dict) -> bool:
+        """Whether one batch, trained on alone, has been learnt.
+
+        Args:
+          first, now: training metrics of the first step and of the last.
+        """
+        return now['loss'] < 0.05 * first['loss']
+
     def summarize(self, collection: clu.metrics.Collection) -> dict[str, float | None]:
         """The collected numbers as they are logged; None where there is no data."""
         return metrics.summarize(collection)

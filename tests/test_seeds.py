@@ -1,0 +1,61 @@
+"""Several seeds in one command: the mean of real runs, resumable as a whole."""
+
+import json
+import signal
+import statistics
+
+import pytest
+
+from tests.test_resume import finish, stop_after, timeless
+from trainer.console import Console
+from trainer.experiment import load
+from trainer.seeds import train_seeds
+
+SEEDS = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=10']
+SEEDS += ['--gin.Experiment.seeds=(0,1,2)']
+
+
+def results(directory):
+    return json.loads((directory / 'results.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    directory = tmp_path_factory.mktemp('seeds') / 'whole'
+    return directory, finish(directory, SEEDS)
+
+
+def test_mean_and_spread_are_those_of_the_runs(whole):
+    directory, output = whole
+    runs = [results(directory / f'seed_{seed}') for seed in range(3)]
+    assert [run['seed'] for run in runs] == [0, 1, 2]
+    values = [run['test/acc_top1'] for run in runs]
+    summary = results(directory)
+    assert summary['test/acc_top1/mean'] == pytest.approx(statistics.fmean(values))
+    assert summary['test/acc_top1/std'] == pytest.approx(statistics.stdev(values))
+    assert len(set(run['test/loss'] for run in runs)) == 3
+    assert 'seed 1 (2 of 3)' in output and 'mean' in output
+
+
+def test_each_seed_can_be_replayed_alone(whole):
+    directory, _ = whole
+    one = load([str(directory / 'seed_1' / 'config.gin')])
+    assert (one.seed, one.seeds) == (1, ())
+
+
+def test_killed_in_the_second_seed_ends_with_the_same_numbers(whole, tmp_path):
+    killed = tmp_path / 'killed'
+    second = killed / 'seed_1'
+    stop_after(killed, SEEDS, 40, signal.SIGKILL, watched=second)
+    output = finish(killed, SEEDS)
+    assert 'seed_0 is finished' in output
+    assert results(killed) == results(whole[0])
+    for seed in range(3):
+        one, other = (d / f'seed_{seed}' for d in (killed, whole[0]))
+        assert timeless(one) == timeless(other)
+
+
+def test_an_experiment_made_in_python(tmp_path):
+    experiment = load(['configs/mlp.gin'], ['EPOCHS = 1', 'Experiment.seeds = (3, 4)'])
+    summary = train_seeds(experiment, tmp_path, console=Console(quiet=True))
+    assert summary['seeds'] == [3, 4]

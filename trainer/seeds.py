@@ -1,0 +1,86 @@
+"""One experiment with several seeds: a run each, and their mean with its spread."""
+
+import dataclasses
+import pathlib
+import statistics
+
+from trainer import files, rundir
+from trainer.console import Console, table
+from trainer.experiment import Experiment, describe, load
+from trainer.signals import Stop
+from trainer.train import train
+
+SPREAD = ('mean', 'std')
+
+
+def train_seeds(
+    experiment: Experiment,
+    workdir: str | pathlib.Path | None = None,
+    *,
+    argv: tuple[str, ...] = (),
+    stop: Stop | None = None,
+    console: Console,
+) -> dict:
+    """Trains in `workdir/seed_<seed>/` for each of `experiment.seeds`.
+
+    The same call goes on where it stopped: finished seeds are left as they are.
+    Arguments and errors as in `trainer.train.train`.
+
+    Returns:
+      What results.json in `workdir` holds: 'test/loss/mean', 'test/loss/std', ...
+    """
+    if workdir is None:
+        directory = rundir.create(experiment.name)
+    else:
+        directory = rundir.open_workdir(workdir)
+    rundir.write_config(directory, describe(experiment))
+    if experiment.source is not None:
+        source = experiment.source.config_gin
+        files.write_text(directory / rundir.CONFIG_GIN, source)
+    results = {}
+    for number, seed in enumerate(experiment.seeds, start=1):
+        console.say(f'seed {seed} ({number} of {len(experiment.seeds)})')
+        one = with_seed(experiment, directory, seed)
+        place = directory / f'seed_{seed}'
+        results[seed] = train(one, place, argv=argv, stop=stop, console=console)
+    summary = summarize(results)
+    files.write_json(directory / rundir.RESULTS, summary)
+    console.say(seed_table(results, summary))
+    return files.plain(summary)
+
+
+def with_seed(experiment: Experiment, directory: pathlib.Path, seed: int) -> Experiment:
+    """The experiment with one seed; its gin text replays just this run."""
+    if experiment.source is None:
+        return dataclasses.replace(experiment, seed=seed, seeds=())
+    bindings = [f'Experiment.seed = {seed}', 'Experiment.seeds = ()']
+    return load([str(directory / rundir.CONFIG_GIN)], bindings)
+
+
+def summarize(results: dict[int, dict]) -> dict:
+    """Mean and sample standard deviation of every score, over the seeds.
+
+    Args:
+      results: by seed, as each run wrote them.
+    """
+    first = next(iter(results.values()))
+    summary = {'name': first['name'], 'seeds': list(results)}
+    for key in (key for key in first if key.startswith(('val/', 'test/'))):
+        values = [run[key] for run in results.values()]
+        if None in values:
+            continue
+        summary[f'{key}/mean'] = statistics.fmean(values)
+        summary[f'{key}/std'] = statistics.stdev(values) if len(values) > 1 else 0.0
+    return summary
+
+
+def seed_table(results: dict[int, dict], summary: dict) -> str:
+    """A row for each seed, and the mean with its standard deviation."""
+    keys = [
+        key.removesuffix('/mean')
+        for key in summary
+        if key.endswith('/mean') and '_class_' not in key
+    ]
+    rows = [[str(seed), *(run[key] for key in keys)] for seed, run in results.items()]
+    rows += [[what, *(summary[f'{key}/{what}'] for key in keys)] for what in SPREAD]
+    return table(rows, ['seed', *keys])
