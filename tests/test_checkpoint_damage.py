@@ -8,7 +8,7 @@ import shutil
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checkpoint_states import (
+from tests.checkpoint_states import (
     ABSTRACT,
     abstract,
     accept,

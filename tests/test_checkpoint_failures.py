@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from checkpoint_states import make_state, python, saved
+from tests.checkpoint_states import make_state, python, saved
 
 from trainer.checkpoints import CheckpointStore, SaveFailed
 

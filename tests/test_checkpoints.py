@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from checkpoint_states import (
+from tests.checkpoint_states import (
     ABSTRACT,
     abstract,
     accept,
