@@ -8,6 +8,7 @@ import shutil
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from tests.checkpoint_states import (
     ABSTRACT,
     abstract,
@@ -18,7 +19,6 @@ from tests.checkpoint_states import (
     restored,
     saved,
 )
-
 from trainer import orbax_files
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import UserError

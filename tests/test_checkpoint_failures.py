@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from tests.checkpoint_states import make_state, python, saved
 
+from tests.checkpoint_states import make_state, python, saved
 from trainer.checkpoints import CheckpointStore, SaveFailed
 
 FULL = """

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
 from tests.checkpoint_states import (
     ABSTRACT,
     abstract,
@@ -17,8 +19,6 @@ from tests.checkpoint_states import (
     python,
     saved,
 )
-from jax.sharding import NamedSharding, PartitionSpec
-
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import UserError
 

@@ -162,3 +162,14 @@ def test_sugar_with_the_wrong_kind_of_word_says_what_to_write():
 )
 def test_the_nearest_name(written, known, meant):
     assert nearest(written, known) == meant
+
+
+def test_a_function_that_does_not_say_what_it_makes_is_believed(tmp_path, monkeypatch):
+    module = 'import gin\n@gin.register\ndef unsaid(rate): return rate\n'
+    (tmp_path / 'unsaid_module.py').write_text(module)
+    text = 'import unsaid_module\nExperiment.optimizer = @unsaid\n'
+    (tmp_path / 'unsaid.gin').write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = findings(['configs/mlp.gin', 'unsaid.gin'])
+    assert [f for f in found if f.severity == 'error'] == []

@@ -131,6 +131,7 @@ def _reference(value: Reference, annotation: Any) -> str | None:
     kind = typing.get_origin(annotation) or annotation
     (full,) = names.matching(value.name)
     made = names.signature(full).returns
+    made = None if made is Any else made  # Any is a class, but says nothing
     if kind is collections.abc.Callable:
         return _callable(value, full, made, annotation)
     if kind is type:
