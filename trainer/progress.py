@@ -196,4 +196,4 @@ class ProgressBar(contextlib.AbstractContextManager):
 def _figure(value: float | None) -> str:
     if value is None:
         return '-'
-    return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.4f}'
+    return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.4f}'
