@@ -14,6 +14,7 @@ from trainer.errors import Interrupted, TrainingFailed
 from trainer.experiment import Experiment
 from trainer.job import Job, make_recipe, open_job
 from trainer.signals import Stop
+from trainer.state import TrainState
 from trainer.train import train_job
 
 FAST_STEPS = 2
@@ -86,8 +87,7 @@ def overfit(
         step = job.compile_train_step()
     first = now = None
     for count in range(1, most_steps + 1):
-        state, _ = step(state, batch)
-        now = job.task.summarize(state.interval)
+        state, now = one_step(job, step, state, batch)
         first = first or now
         if job.task.learnt(first, now):
             console.say(
@@ -97,13 +97,19 @@ def overfit(
             return count
         if stop:
             raise Interrupted(f'{stop.name} after {count} steps; nothing was kept')
-        empty = job.fresh_metrics(train=True)
-        state = dataclasses.replace(state, interval=empty)
     raise TrainingFailed(
         f'One batch could not be learnt in {count} steps: its loss was '
         f'{first["loss"]:.4f}, is {now["loss"]:.4f}. Look at the learning rate, at '
         f'what is frozen, at dropout, and at the labels.'
     )
+
+
+def one_step(job: Job, step, state: TrainState, batch) -> tuple[TrainState, dict]:
+    """The state after a step, and that step's metrics by name."""
+    state, _ = step(state, batch)
+    metrics = job.task.summarize(state.interval)
+    empty = job.fresh_metrics(train=True)
+    return dataclasses.replace(state, interval=empty), metrics
 
 
 def one_batch_job(job: Job) -> Job:
