@@ -80,12 +80,9 @@ def overfit(
     """
     with console.phases('data'):
         job = one_batch_job(open_job(experiment, splits=()))
-    batch = parallel.place(next(job.datasets['train'].train_batches(0)), job.mesh)
-    with console.phases('init'):
-        state = job.init_state()
+        batch = parallel.place(next(job.datasets['train'].train_batches(0)), job.mesh)
     with console.phases('compile'):
-        step = job.compile_train_step()
-    first = now = None
+        state, step, first = job.init_state(), job.compile_train_step(), None
     for count in range(1, most_steps + 1):
         state, now = one_step(job, step, state, batch)
         first = first or now
