@@ -15,6 +15,7 @@ from trainer.data import find_tfds
 from trainer.data.dataset import Dataset
 from trainer.data.images import Images
 from trainer.data.prepare_digits import prepare
+from trainer.data.source import Examples
 from trainer.errors import TrainingFailed, UserError
 from trainer.transforms import CenterCrop, RandomResizedCrop, ResizeShortSide
 
@@ -194,7 +195,7 @@ def test_a_broken_record_names_its_file_and_place(tmp_path):
             pass
 
 
-class Invented:
+class Invented(Examples):
     """A source made up on the spot."""
 
     name, class_names, fingerprint = 'invented', ('no', 'yes'), 'ab'
@@ -209,7 +210,7 @@ class Invented:
     def __getitem__(self, index):
         return {'image': np.zeros((2, 2, 1), np.uint8), 'label': self._labels[index]}
 
-    def labels(self):
+    def column(self, field):
         return np.asarray(self._labels)
 
 

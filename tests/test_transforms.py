@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.data.objects import pack_objects
 from trainer.errors import UserError
 from trainer.transforms import CenterCrop, RandomResizedCrop, ResizeShortSide, resize
 
@@ -92,3 +93,101 @@ def test_a_crop_of_everything_is_a_resize():
     crop = RandomResizedCrop(size=16, min_area=1.0, max_ratio=1.0)
     out = crop(np.random.default_rng(0), {'image': image})['image']
     np.testing.assert_array_equal(out, resize(image, 16, 16))
+
+
+def test_a_crop_is_drawn_and_then_resized():
+    image = picture(40, 60)
+    crop = RandomResizedCrop(size=16)
+    for seed in range(20):
+        rng, again = np.random.default_rng(seed), np.random.default_rng(seed)
+        top, left, h, w = crop.draw(again, 40, 60)
+        expected = resize(image[top : top + h, left : left + w], 16, 16)
+        out = crop(rng, {'image': image})['image']
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_shrinking_by_a_whole_factor_is_the_mean_of_each_block():
+    image = RNG.integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    means = image.reshape(8, 3, 12, 3, 3).mean((1, 3))
+    assert np.abs(resize(image, 8, 12) - means).max() <= 0.5
+
+
+def test_enlarging_is_bilinear_between_the_centres_of_pixels():
+    image = RNG.integers(0, 256, (5, 7, 1), dtype=np.uint8)
+    x = np.clip((np.arange(21) + 0.5) / 3 - 0.5, 0, 6)
+    y = np.clip((np.arange(10) + 0.5) / 2 - 0.5, 0, 4)
+    rows = [np.interp(x, np.arange(7), row) for row in image[..., 0]]
+    expected = np.stack([np.interp(y, np.arange(5), c) for c in np.transpose(rows)], 1)
+    assert np.abs(resize(image, 10, 21)[..., 0] - expected).max() < 1  # in whole levels
+
+
+def drawn(height=40, width=60):
+    """A box in each channel, with its segmentation and a keypoint in its middle."""
+    boxes = [(4, 6, 16, 24), (20, 30, 36, 54)]
+    image = np.zeros((height, width, 3), np.uint8)
+    segmentation = np.zeros((height, width), np.uint8)
+    for thing, (y0, x0, y1, x1) in enumerate(boxes):
+        image[y0:y1, x0:x1, thing] = 255
+        segmentation[y0:y1, x0:x1] = thing + 1
+    objects = pack_objects(
+        3,
+        boxes,
+        labels=[0, 1],
+        areas=[216, 384],
+        keypoints=[[(15, 10, 2)], [(42, 28, 1)]],
+        num_keypoints=1,
+    )
+    return {'image': image, 'segmentation': segmentation, 'label': 3} | objects
+
+
+def check_labels(out):
+    """Labels lie on what was drawn, to a pixel."""
+    height, width = out['image'].shape[:2]
+    assert out['segmentation'].shape == (height, width) and out['label'] == 3
+    for thing in range(2):
+        sure = np.abs(out['image'][..., thing] - 127.5) > 127
+        here, pixels = out['segmentation'] == thing + 1, out['image'][..., thing] > 127
+        np.testing.assert_array_equal(here[sure], pixels[sure])
+        if out['box_labels'][thing] < 0:
+            assert not out['boxes'][thing].any() and not out['keypoints'][thing].any()
+            continue
+        places = np.argwhere(pixels)
+        tight = [*places.min(0), *(places.max(0) + 1)]
+        assert np.abs(tight - out['boxes'][thing]).max() < 1.1
+        x, y, visibility = out['keypoints'][thing, 0]
+        if visibility:
+            assert pixels[min(int(y), height - 1), min(int(x), width - 1)]
+    assert (out['box_labels'] >= 0).sum() == (out['areas'] > 0).sum()
+    assert all(out[k].dtype == v.dtype for k, v in drawn().items() if k != 'label')
+
+
+def test_resize_and_centre_crop_carry_labels_along():
+    out = ResizeShortSide(size=20)(drawn())
+    np.testing.assert_array_equal(out['boxes'][0], [2, 3, 8, 12])
+    np.testing.assert_array_equal(out['areas'], [54, 96, 0])
+    np.testing.assert_array_equal(out['keypoints'][1, 0], [21, 14, 1])
+    check_labels(out)
+    check_labels(ResizeShortSide(size=70)(drawn()))
+    out = CenterCrop(size=24)(drawn())
+    np.testing.assert_array_equal(out['boxes'][0], [0, 0, 8, 6])
+    np.testing.assert_array_equal(out['box_labels'], [0, 1, -1])
+    check_labels(out)
+    assert CenterCrop(size=24, min_visible=0.3)(drawn())['box_labels'][0] == -1
+
+
+def test_random_resized_crop_carries_labels_along():
+    crop, gone = RandomResizedCrop(size=32, min_area=0.1, min_visible=0.2), 0
+    for seed in range(60):
+        out = crop(np.random.default_rng(seed), drawn())
+        check_labels(out)
+        gone += (out['box_labels'][:2] < 0).sum()
+    assert 10 < gone < 80
+
+
+def test_a_segmentation_takes_the_nearest_pixel_as_pillow_does():
+    segmentation = RNG.integers(0, 256, (40, 60), dtype=np.uint8)
+    example = {'image': picture(40, 60), 'segmentation': segmentation}
+    out = ResizeShortSide(size=26)(example)['segmentation']
+    nearest = Image.Resampling.NEAREST
+    expected = np.asarray(Image.fromarray(segmentation).resize((39, 26), nearest))
+    np.testing.assert_array_equal(out, expected)

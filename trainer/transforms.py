@@ -1,8 +1,10 @@
 """Host transforms: bring one decoded image to a fixed size; know nothing of batches.
 
-Each maps {'image': uint8 [H, W, C], ...} to the same with another image; a transform
-whose first parameter is `rng` draws from it alone, so that (seed, position) fixes the
-picture. Bound in a config as `transforms = [@ResizeShortSide(), @CenterCrop()]`.
+Each maps {'image': uint8 [H, W, C], ...} to the same with another image, and labels
+that lie in it moved along: an object of which less than `min_visible` of the box is
+left becomes padding. A transform whose first parameter is `rng` draws from it alone, so
+that (seed, position) fixes the picture. Bound in a config as
+`transforms = [@ResizeShortSide(), @CenterCrop()]`.
 """
 
 import dataclasses
@@ -15,6 +17,7 @@ import numpy as np
 from annotated_types import Gt, Interval
 
 from trainer.errors import UserError
+from trainer.motion import move_labels
 
 cv2.setNumThreads(1)  # the reader has its own threads; a pool in each would fight them
 
@@ -22,6 +25,8 @@ ATTEMPTS = 10  # to draw a crop that fits, before the largest one in the middle
 
 Size = Annotated[int, Gt(0)]
 Fraction = Annotated[float, Interval(gt=0, le=1)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Box = tuple[int, int, int, int]  # top, left, height, width
 
 
 @gin.register
@@ -36,7 +41,7 @@ class ResizeShortSide:
         height, width = example['image'].shape[:2]
         scale = self.size / min(height, width)
         shape = [max(self.size, round(side * scale)) for side in (height, width)]
-        return {**example, 'image': resize(example['image'], *shape)}
+        return take(example, (0, 0, height, width), *shape)
 
 
 @gin.register
@@ -45,6 +50,7 @@ class CenterCrop:
     """The square of `size` pixels in the middle."""
 
     size: Size = 224
+    min_visible: Share = 0.1
 
     def __call__(self, example: dict) -> dict:
         """[H, W, C] -> [size, size, C]; raises UserError where the image is smaller."""
@@ -54,8 +60,9 @@ class CenterCrop:
                 f'CenterCrop.size is {self.size}, but an image has {height} x {width} '
                 f'pixels; put @ResizeShortSide() before it.'
             )
-        top, left = (height - self.size) // 2, (width - self.size) // 2
-        return {**example, 'image': crop(example['image'], top, left, *[self.size] * 2)}
+        size = self.size
+        box = ((height - size) // 2, (width - size) // 2, size, size)
+        return take(example, box, size, size, self.min_visible)
 
 
 @gin.register
@@ -67,20 +74,21 @@ class RandomResizedCrop:
       size: side of the result, pixels.
       min_area, max_area: the part's area, as a fraction of the image's.
       max_ratio: the part's sides differ by at most this factor.
+      min_visible: objects that keep less of their box become padding.
     """
 
     size: Size = 224
     min_area: Fraction = 0.08
     max_area: Fraction = 1.0
     max_ratio: Annotated[float, Interval(ge=1)] = 4 / 3
+    min_visible: Share = 0.1
 
     def __call__(self, rng: np.random.Generator, example: dict) -> dict:
         """[H, W, C] -> [size, size, C]."""
         box = self.draw(rng, *example['image'].shape[:2])
-        image = resize(crop(example['image'], *box), self.size, self.size)
-        return {**example, 'image': image}
+        return take(example, box, self.size, self.size, self.min_visible)
 
-    def draw(self, rng, height: int, width: int) -> tuple[int, int, int, int]:
+    def draw(self, rng, height: int, width: int) -> Box:
         """A box (top, left, height, width) inside the image, in pixels."""
         limit = math.log(self.max_ratio)
         for _ in range(ATTEMPTS):
@@ -93,6 +101,26 @@ class RandomResizedCrop:
         h = min(height, max(1, round(width * self.max_ratio)))
         w = min(width, max(1, round(height * self.max_ratio)))
         return (height - h) // 2, (width - w) // 2, h, w
+
+
+def take(example: dict, box: Box, height: int, width: int, min_visible=0.0) -> dict:
+    """A box of the example's image at [height, width], its labels moved along.
+
+    The image is resized as `resize` does, a segmentation takes the nearest pixel's.
+    """
+    top, left, *sides = box
+    moved = {'image': crop(example['image'], *box)}
+    if (height, width) != tuple(sides):
+        moved['image'] = resize(moved['image'], height, width)
+    if 'segmentation' in example:
+        part = crop(example['segmentation'], *box)
+        moved['segmentation'] = cv2.resize(
+            part, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        )
+    y, x = height / sides[0], width / sides[1]
+    matrix = np.array([[x, 0, -left * x], [0, y, -top * y]], np.float32)
+    moved |= move_labels(example, matrix, (height, width), min_visible)
+    return {**example, **moved}
 
 
 def crop(image: np.ndarray, top: int, left: int, height: int, width: int):

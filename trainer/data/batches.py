@@ -32,12 +32,8 @@ class Element:
     def __call__(self, position: int, rng: np.random.Generator) -> dict:
         index, mask = self.order(position)
         example = self.reader(int(index), rng)
-        return {
-            **example,
-            'label': np.int32(example['label']),
-            'mask': np.bool_(mask),
-            'index': np.int32(index),
-        }
+        right = self.order.replaces or example['index'] == index
+        return {**example, 'mask': np.bool_(mask & right)}
 
 
 def read_batches(
@@ -134,4 +130,8 @@ def gather_batches(
         lambda step: step < len(order) // order.batch, itertools.count(start_step)
     )
     for step in steps:
-        yield held.batch(*order(step * order.batch + rows))
+        index, mask = order(step * order.batch + rows)
+        batch = held.batch(index, mask)
+        if not order.replaces:
+            batch['mask'] = mask & (batch['index'] == index)
+        yield batch

@@ -1,8 +1,8 @@
 """Dataset: an opened `Images`, its facts and its batches; knows no file format.
 
-A batch is {'image' [B, H, W, C] uint8, 'label' [B] int32, 'mask' [B] bool (False is
-padding), 'index' [B] int32 (the example's place in the data set)}; on each process only
-its share of it.
+A batch is {'image' [B, H, W, C] uint8, 'mask' [B] bool (False is padding), 'index' [B]
+int32 (the example's place in the data set)} and the label fields that docs/design.md
+lists; on each process only its share of it.
 """
 
 import functools
@@ -10,10 +10,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trainer.data.checks import check_labels
 from trainer.data.held import Held
 from trainer.data.images import Images
 from trainer.data.order import Sequential, Shuffled
-from trainer.data.reader import Checked, Reader, check_labels, split_transforms
+from trainer.data.reader import Checked, Reader, enough_pixels, split_transforms
+from trainer.data.skipping import Replacing, Skips
+from trainer.data.source import Examples
+from trainer.data.statistics import pixel_counts, target_statistics
 from trainer.errors import UserError
 
 SMALL = 256 * 2**20  # bytes of decoded images that cache='auto' keeps in memory
@@ -27,28 +31,40 @@ class Dataset:
 
     Args:
       images: the description.
-      source: examples by index, with `name`, `class_names`, `fingerprint`,
-        `image_shape` (None where unknown) and `labels()`.
+      source: examples by index.
 
     Attributes:
       num_examples, num_classes: counts.
       class_names: in the order of the labels.
-      image_shape: (H, W, C) after the transforms.
+      segmentation_names, keypoint_names, flip_pairs, target_names: what other label
+        fields mean; empty where there is no such field.
+      image_shape: (H, W, C) after the transforms; (F,) of feature vectors.
       fingerprint: hex digest of what the data is, wherever it lies.
+      skipped: one line for each file or label that was left out so far.
 
     Raises:
-      UserError: no examples, or images that the transforms leave at varying sizes.
+      UserError: no example that can be read, bad labels where `Images.on_error` is
+        'fail', or images that the transforms leave at varying sizes.
     """
 
-    def __init__(self, images: Images, source):
+    def __init__(self, images: Images, source: Examples):
         self.images, self.source = images, source
         self.num_examples = len(source)
         self.class_names = tuple(source.class_names)
+        self.segmentation_names = tuple(source.segmentation_names)
+        self.keypoint_names = tuple(source.keypoint_names)
+        self.flip_pairs = tuple(source.flip_pairs)
+        self.target_names = tuple(source.target_names)
         self.num_classes = len(self.class_names)
         self.fingerprint = source.fingerprint
-        self._fixed, self._random = split_transforms(images.transforms)
-        probe = Reader(source, images.transforms)
-        self.image_shape = tuple(probe(0, np.random.default_rng(0))['image'].shape)
+        self._skips = Skips(source, images.on_error)
+        self._whole = Replacing(source, images.on_error)
+        self._transforms = images.host_transforms
+        self._fixed, self._random = split_transforms(self._transforms)
+        source.enough = enough_pixels(self._transforms)
+        probe = Reader(self._whole, self._transforms)(0, np.random.default_rng(0))
+        self.image_shape = tuple(probe['image'].shape)
+        self._bytes = probe['image'].nbytes
         self._check_normalisation()
         if None in source.image_shape:
             for index in range(min(PROBED_EXAMPLES, self.num_examples)):
@@ -60,7 +76,7 @@ class Dataset:
     def __getitem__(self, index: int) -> dict:
         """Example `index` as evaluation would see it: the same at every call."""
         index = range(self.num_examples)[index]
-        return self._reader(index, np.random.default_rng(index))
+        return self._direct(index, np.random.default_rng(index))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -72,9 +88,30 @@ class Dataset:
         self._check_batch()
         return self.num_examples // self.images.batch
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What was left out so far, while opening and while reading."""
+        return tuple(self._skips.lines)
+
     def label_counts(self) -> np.ndarray:
-        """Examples of each class, [num_classes] int64; no image is decoded for it."""
+        """Examples (of boxes: objects) of each class, [num_classes] int64.
+
+        No image is decoded for it where the source knows its labels.
+        """
         return self._label_counts.copy()
+
+    def pixel_counts(self) -> np.ndarray:
+        """Pixels of each class of the segmentation, [classes] int64; reads them all."""
+        return pixel_counts(self.eval_batches(), len(self.segmentation_names))
+
+    @functools.cached_property
+    def target_statistics(self):
+        """Mean and standard deviation of each target, or None; see `statistics`."""
+        return target_statistics(self.source)
+
+    def column(self, field: str) -> np.ndarray:
+        """One label field of all examples that can be read, [N, ...]."""
+        return self.source.column(field)
 
     def train_batches(
         self,
@@ -117,9 +154,11 @@ class Dataset:
                 f'{share[1]} processes; choose a multiple of {share[1]}.'
             )
         if self._holds and not self._random:
+            self._note_held()
             return gather_batches(self._held, order, start_step, share)
         workers = self.images.workers
-        return read_batches(self._reader, order, start_step, share, workers)
+        batches = read_batches(self._reader, order, start_step, share, workers)
+        return self._skips.watch(batches, order, start_step, share)
 
     def _check_batch(self):
         if self.images.batch > self.num_examples:
@@ -144,26 +183,52 @@ class Dataset:
     @property
     def _holds(self) -> bool:
         if self.images.cache == 'auto':
-            size = self.num_examples * int(np.prod(self.image_shape))
-            return not self._random and size <= SMALL
+            return not self._random and self.num_examples * self._bytes <= SMALL
         return self.images.cache == 'host'
 
     @functools.cached_property
     def _held(self) -> Held:
-        fixed = Reader(self.source, self._fixed)
+        fixed = Reader(self._whole, self._fixed)
         return Held(fixed if self._random else self._checked(fixed))
 
     @functools.cached_property
     def _reader(self) -> Checked:
         if self._holds:
             return self._checked(Reader(self._held, self._random))
-        return self._checked(Reader(self.source, self.images.transforms))
+        if self.images.cache == 'disk':
+            return self._checked(Reader(self._packed, self._random))
+        return self._direct
+
+    @functools.cached_property
+    def _packed(self):
+        from trainer.data.packed import open_packed, pack_key
+
+        on_error = self.images.on_error
+        key = pack_key(self.fingerprint, self._fixed, on_error)
+        fixed = Reader(self._whole, self._fixed)
+        return open_packed(self.images.cache_dir, key, fixed)
+
+    @functools.cached_property
+    def _direct(self) -> Checked:
+        return self._checked(Reader(self._whole, self._transforms))
 
     def _checked(self, reader):
-        return Checked(reader, self.source.name, self.num_classes, self.image_shape)
+        return Checked(reader, self.source, self.image_shape)
+
+    def _note_held(self):
+        rows = np.arange(self.num_examples)
+        self._skips.note(rows[self._held.fields['index'] != rows])
 
     @functools.cached_property
     def _label_counts(self):
-        labels = self.source.labels()
+        fields = self._whole[0]
+        if 'labels' in fields:
+            return self.column('labels').sum(0).astype(np.int64)
+        if 'box_labels' in fields:
+            labels = self.column('box_labels')
+            return np.bincount(labels[labels >= 0], minlength=self.num_classes)
+        if 'label' not in fields:
+            return np.zeros(self.num_classes, np.int64)
+        labels = self.column('label')
         check_labels(self.source.name, labels, self.num_classes)
         return np.bincount(labels, minlength=self.num_classes)

@@ -15,6 +15,7 @@ FACTS = (
     'keypoint_names',
     'flip_pairs',
     'target_names',
+    'target_statistics',
     'num_examples',
     'steps_per_epoch',
 )
@@ -43,6 +44,10 @@ class RememberedData:
     def label_counts(self) -> np.ndarray:
         """One for each class: only a loss weighs classes, and there is none here."""
         return np.ones(self.num_classes, np.int64)
+
+    def pixel_counts(self) -> np.ndarray:
+        """As `label_counts`, of the classes of a segmentation."""
+        return np.ones(len(self.segmentation_names), np.int64)
 
 
 def facts_of(dataset) -> dict[str, object]:

@@ -1,33 +1,35 @@
-"""Decoded images kept in the host's memory; knows neither files nor batches."""
+"""Decoded examples kept in the host's memory; knows neither files nor batches."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 
 class Held:
-    """All examples of a reader, read once: images [N, H, W, C], labels [N] int32.
+    """All examples of a reader, read once; each field is one array [N, ...].
 
-    Images of varying size, which a random crop will bring to one, are kept as a list.
+    Images of varying size, which a random crop will bring to one, are kept as a list,
+    and so is all that is as large as they are.
     """
 
     def __init__(self, reader):
-        examples = [reader[index] for index in range(len(reader))]
-        images = [example['image'] for example in examples]
-        uniform = len({image.shape for image in images}) == 1
-        self.images = np.stack(images) if uniform else images
-        self.labels = np.array([e['label'] for e in examples], np.int32)
+        with ThreadPoolExecutor(min(8, os.cpu_count())) as threads:
+            examples = list(threads.map(reader.__getitem__, range(len(reader))))
+        self.fields = {}
+        for field in examples[0]:
+            values = [example[field] for example in examples]
+            uniform = len({np.shape(value) for value in values}) == 1
+            self.fields[field] = np.stack(values) if uniform else values
 
     def __len__(self):
-        return len(self.labels)
+        return len(self.fields['index'])
 
     def __getitem__(self, index) -> dict:
         """An example, as the reader gave it."""
-        return {'image': self.images[index], 'label': int(self.labels[index])}
+        return {field: values[index] for field, values in self.fields.items()}
 
     def batch(self, index: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         """The examples at `index` [B] by one gather; images must be of one size."""
-        return {
-            'image': self.images.take(index, axis=0),
-            'label': self.labels.take(index),
-            'mask': mask,
-            'index': index.astype(np.int32, copy=False),
-        }
+        gathered = {key: v.take(index, axis=0) for key, v in self.fields.items()}
+        return {**gathered, 'mask': mask}

@@ -7,6 +7,7 @@ positions i * batch to (i + 1) * batch, and nothing but the step has to be remem
 import dataclasses
 import functools
 import sys
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ import numpy as np
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
     """Endless epochs; each is a new permutation whose remainder is dropped."""
+
+    replaces: ClassVar[bool] = True  # the next example may stand in for an unreadable
 
     num_examples: int
     batch: int
@@ -34,6 +37,8 @@ class Shuffled:
 @dataclasses.dataclass(frozen=True)
 class Sequential:
     """Every example once, as they lie; the last one is repeated to fill its batch."""
+
+    replaces: ClassVar[bool] = False  # nothing is scored twice
 
     num_examples: int
     batch: int

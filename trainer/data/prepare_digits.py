@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
+from trainer.data.stratify import interleave
+
 TEST_EXAMPLES = 360
 SPLIT_SEED = 0
 
@@ -76,15 +78,6 @@ def stratified_split(labels):
         stratify=labels,
     )
     return interleave(train, labels), interleave(test, labels)
-
-
-def interleave(rows, labels):
-    """The rows with classes spread evenly, so that train[:90%] is stratified too."""
-    position = np.empty(len(rows))
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels[rows] == label)
-        position[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return rows[np.argsort(position, kind='stable')]
 
 
 def png(image):

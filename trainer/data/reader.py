@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trainer.data.checks import check_example
 from trainer.errors import UserError
 
 
@@ -12,7 +13,7 @@ class Reader:
     """Example i of a source after its transforms; random access, safe to pickle.
 
     Args:
-      source: `source[i] -> {'image': uint8 [H, W, C], 'label': int}`.
+      source: `source[i] -> {'image': uint8 [H, W, C], 'index': int, ...}`.
       transforms: applied in this order.
     """
 
@@ -36,11 +37,16 @@ class Reader:
 
 
 class Checked:
-    """A reader whose images all have one shape and whose labels are classes."""
+    """A reader whose images all have one shape and whose labels are right.
 
-    def __init__(self, reader, name: str, num_classes: int, image_shape: tuple):
-        self.reader, self.name = reader, name
-        self.num_classes, self.image_shape = num_classes, image_shape
+    Args:
+      reader: gives the examples.
+      facts: a source, opened: its `name` and what its label fields mean.
+      image_shape: of every image.
+    """
+
+    def __init__(self, reader, facts, image_shape: tuple):
+        self.reader, self.facts, self.image_shape = reader, facts, image_shape
 
     def __len__(self):
         return len(self.reader)
@@ -51,15 +57,18 @@ class Checked:
     def __call__(self, index, rng) -> dict:
         """Raises UserError, naming the example, where one does not fit."""
         example = self.reader(index, rng)
-        check_labels(self.name, example['label'], self.num_classes, index)
+        name = f'{self.facts.name}: example {example["index"]}'
+        check_example(name, example, self.facts)
         if example['image'].shape != self.image_shape:
-            raise UserError(self._sizes_vary(index, example['image'].shape))
+            raise UserError(self._sizes_vary(name, example['image'].shape))
+        if 'label' in example:
+            example['label'] = np.int32(example['label'])
         return example
 
-    def _sizes_vary(self, index, shape):
+    def _sizes_vary(self, name, shape):
         return (
-            f'{self.name}: example {index} has an image of shape {shape}, example 0 of '
-            f'{self.image_shape}; bring them to one size: Images.transforms = '
+            f'{name} has an image of shape {shape}, others of {self.image_shape}; '
+            f'bring them to one size: Images.size = 64, or Images.transforms = '
             f'[@RandomResizedCrop()] to train, [@ResizeShortSide(), @CenterCrop()] to '
             f'evaluate.'
         )
@@ -70,29 +79,19 @@ def takes_rng(transform: Callable) -> bool:
     return 'rng' in inspect.signature(transform).parameters
 
 
+def enough_pixels(transforms: Sequence[Callable]) -> int | None:
+    """Short side, pixels, of which the transforms see no more: twice what they keep.
+
+    None where the first is no plain resize: a crop wants the original's pixels.
+    """
+    from trainer.transforms import ResizeShortSide
+
+    first = transforms[0] if transforms else None
+    return 2 * first.size if isinstance(first, ResizeShortSide) else None
+
+
 def split_transforms(transforms: Sequence[Callable]) -> tuple[list, list]:
     """Those before the first that takes chance, whose result may be kept; the rest."""
     random = [takes_rng(t) for t in transforms]
     first = random.index(True) if any(random) else len(random)
     return list(transforms[:first]), list(transforms[first:])
-
-
-def check_labels(name: str, labels, num_classes: int, first: int = 0) -> None:
-    """Raises UserError, naming the example, for a label that is no class.
-
-    JAX would not: -1 would silently count as the last class, and C give NaN.
-
-    Args:
-      name: of the data set, for the message.
-      labels: one label or a sequence of them, of example `first` and those after it.
-      num_classes: C; labels must be integers in 0..C-1.
-      first: index of the first label's example.
-    """
-    labels = np.atleast_1d(labels)
-    bad = (labels < 0) | (labels >= num_classes) | (labels != np.floor(labels))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise UserError(
-            f'{name}: example {first + row} has the label {labels[row]}; labels must '
-            f'be integers from 0 to {num_classes - 1}. Mend the data set.'
-        )

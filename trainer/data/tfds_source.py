@@ -1,74 +1,81 @@
 """One split of a prepared TFDS data set: examples by index, with no TensorFlow.
 
-Promises images and labels as TFDS stored them; knows nothing of transforms or batches.
+Promises images and labels as TFDS stored them; knows no feature's kind, no transform.
 """
 
-import hashlib
-import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
 from trainer.data.find_tfds import find_builder
+from trainer.data.source import Examples, digest
+from trainer.data.tfds_fields import find_fields
 from trainer.errors import TrainingFailed, UserError
 
 
-class TfdsSource:
-    """source[i] -> {'image': uint8 [H, W, C], 'label': int}; safe to pickle.
+class TfdsSource(Examples):
+    """Examples of one split: an image and the label fields; safe to pickle.
 
     Attributes:
-      name: of data set, version and split, for messages.
-      class_names: in the order of the labels.
-      image_shape: (H, W, C), None where examples may differ.
-      fingerprint: hex digest; changes with version, split, count, classes and files,
-        not with the folder or the machine.
+      fingerprint: changes with version, split, count, classes and files, not with the
+        folder or the machine.
     """
 
-    def __init__(self, builder, split: str):
-        self.name = f'{builder.info.full_name} [{split}]'
+    def __init__(self, builder, split: str, fields: Sequence[str] | None = None):
+        info = builder.info
+        self.name = f'{info.full_name} [{split}]'
         self._shards = _split_info(builder, split).file_instructions
-        image, label = _find_features(self.name, builder.info)
-        features = builder.info.features
-        self._keys = image, label
-        self._features = tfds.features.FeaturesDict(
-            {key: features[key] for key in (image, label)}
-        )
-        self._label_feature = tfds.features.FeaturesDict({label: features[label]})
+
+        def decode_all(key):
+            feature = _part(info, key)
+            records = _records(builder, 'all')
+            return (feature.deserialize_example_np(record)[key] for record in records)
+
+        self._image, self._fields = find_fields(self.name, info, fields, decode_all)
+        for field in self._fields:
+            setattr(self, field.attribute, field.names)
+        self._features = _part(info, self._image, *(f.key for f in self._fields))
+        self._labels = _part(info, *(field.key for field in self._fields))
         self._records = _records(builder, split)
-        self.class_names = tuple(features[label].names)
-        self.image_shape = features[image].shape
-        _check_image_feature(self.name, features[image])
-        self.fingerprint = self._fingerprint(builder.info.full_name, split)
+        self.image_shape = info.features[self._image].shape
+        _check_image_feature(self.name, info.features[self._image])
+        self.fingerprint = self._fingerprint(info.full_name, split)
 
     def __len__(self):
         return len(self._records)
 
     def __getitem__(self, index: int) -> dict:
         """Raises TrainingFailed, naming file and record, where it cannot be read."""
-        image_key, label_key = self._keys
         try:
             record = self._records[index]
             example = self._features.deserialize_example_np(record)
         except Exception as error:  # whatever a broken record makes a decoder raise
             raise TrainingFailed(self._unreadable(index, error)) from error
-        image = _with_channels(example[image_key], self.image_shape[-1])
-        return {'image': image, 'label': int(example[label_key])}
+        image = _with_channels(example[self._image], self.image_shape[-1])
+        found = {'image': image}
+        for field in self._fields:
+            found |= field.read(example[field.key], image.shape)
+        return found
 
-    def labels(self) -> np.ndarray:
-        """All labels, [N] int64; reads every record, decodes no image."""
-        key = self._keys[1]
-        parse = self._label_feature.deserialize_example_np
-        return np.array([parse(self._records[i])[key] for i in range(len(self))])
+    def column(self, field: str) -> np.ndarray:
+        """All values of a label field; reads every record, and no image if it can."""
+        own = next((f for f in self._fields if field in f.imageless), None)
+        if own is None:
+            return super().column(field)
+        parse = self._labels.deserialize_example_np
+        values = (parse(self._records[i])[own.key] for i in range(len(self)))
+        return np.array([own.read(value, (1, 1))[field] for value in values])
 
     def _fingerprint(self, full_name, split):
         shards = [
             (_base(s.filename), epath.Path(s.filename).stat().length, s.skip, s.take)
             for s in self._shards
         ]
-        facts = [full_name, split, len(self), list(self.class_names), shards]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        names = [list(field.names) for field in self._fields]
+        return digest(full_name, split, len(self), names, shards)
 
     def _unreadable(self, index, error):
         place, record = index, 'unknown file'
@@ -84,9 +91,16 @@ class TfdsSource:
         )
 
 
-def open_tfds(name: str, split: str, data_dir: str | None) -> TfdsSource:
-    """Opens a data set by name; see `Images` for the arguments and errors."""
-    return TfdsSource(find_builder(name, data_dir), split)
+def open_tfds(
+    name: str, split: str, data_dir: str | None, fields: Sequence[str] | None = None
+) -> TfdsSource:
+    """Opens a data set by name; see `Tfds` for the arguments and errors."""
+    return TfdsSource(find_builder(name, data_dir), split, fields)
+
+
+def _part(info, *keys):
+    """The parser of some features alone."""
+    return tfds.features.FeaturesDict({key: info.features[key] for key in keys})
 
 
 def _split_info(builder, split):
@@ -117,23 +131,6 @@ def _records(builder, split):
             f', which cannot be read by index; prepare it again with '
             f'--file_format=array_record.'
         ) from error
-
-
-def _find_features(name, info):
-    """Names of the image and label features: the only ones, else the supervised."""
-    kinds = tfds.features.Image, tfds.features.ClassLabel
-    found = [[k for k, f in info.features.items() if type(f) is kind] for kind in kinds]
-    supervised = info.supervised_keys or ()
-    for names in found:
-        if len(names) != 1:
-            names[:] = [key for key in names if key in supervised]
-    if [len(names) for names in found] != [1, 1]:
-        listed = [f'{k} ({type(f).__name__})' for k, f in info.features.items()]
-        raise UserError(
-            f'{name} is not a classification set: one Image and one ClassLabel are '
-            f'expected, its features are {", ".join(listed)}.'
-        )
-    return found[0][0], found[1][0]
 
 
 def _check_image_feature(name, feature):
