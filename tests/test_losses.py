@@ -72,6 +72,20 @@ def test_equals_torch(examples):
     np.testing.assert_allclose(losses.sum() / summed, mean.numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize('gamma', [0.0, 2.0])
+def test_shares_of_classes_are_labels_too(examples, gamma):
+    logits, labels = examples
+    options = {'label_smoothing': 0.1, 'class_weights': WEIGHTS, 'focal_gamma': gamma}
+    expected = softmax_cross_entropy(logits, labels, **options)
+    losses = softmax_cross_entropy(logits, jax.nn.one_hot(labels, 5), **options)
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    other = (labels + 2) % 5
+    shares = 0.7 * jax.nn.one_hot(labels, 5) + 0.3 * jax.nn.one_hot(other, 5)
+    mixed = 0.7 * expected + 0.3 * softmax_cross_entropy(logits, other, **options)
+    losses = softmax_cross_entropy(logits, shares, **options)
+    np.testing.assert_allclose(losses, mixed, rtol=1e-5)
+
+
 def test_bfloat16_logits_are_computed_in_float32(examples):
     logits, labels = examples
     logits = jnp.asarray(logits, jnp.bfloat16)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from trainer.class_weights import balanced_weights
 from trainer.errors import UserError
 from trainer.losses import softmax_cross_entropy
 from trainer.metrics import classification_metrics
 from trainer.tasks import Task
-from trainer.tasks.classification import Classification, balanced_weights
+from trainer.tasks.classification import Classification
 
 
 def make_dataset(counts):

@@ -159,13 +159,18 @@ def classification_metrics(
 def summarize(collection: clu.metrics.Collection) -> dict[str, float | None]:
     """The numbers of a collection by name; one of shape [n] becomes `name_0`, ...
 
+    A metric that collects rows computes a dictionary: its numbers by their own names.
     None means "no data" (the metric's `count` is zero there); a NaN is a true NaN.
     Waits for the device and copies everything in one transfer.
     """
     collection = jax.device_get(collection)
     results = {}
     for name in type(collection).__annotations__:
-        values = _numbers(getattr(collection, name))
+        metric = getattr(collection, name)
+        if isinstance(metric, clu.metrics.CollectingMetric):
+            results |= metric.compute()
+            continue
+        values = _numbers(metric)
         if values.ndim == 0:
             results[name] = values.item()
         else:

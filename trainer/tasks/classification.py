@@ -6,7 +6,6 @@ the loop.
 
 import copy
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -14,9 +13,9 @@ import clu.metrics
 import gin
 import jax
 import jax.numpy as jnp
-import numpy as np
 from annotated_types import Ge, Interval
 
+from trainer.class_weights import class_weights
 from trainer.errors import UserError
 from trainer.losses import softmax_cross_entropy
 from trainer.metrics import classification_metrics
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
 class Classification(Task):
     """Softmax cross-entropy, top-1, top-5 and per-class accuracy.
 
-    The batch has `label` [B], integers in [0, C); outputs are logits [B, C].
+    The batch has `label` [B], integers in [0, C); outputs are logits [B, C]. Where
+    pictures are mixed it has `label_b` and `mix` as well, and accuracy counts `label`,
+    which has the larger share.
 
     Attributes:
       label_smoothing: share of each target spread over all classes.
@@ -67,21 +68,11 @@ class Classification(Task):
         prepared = copy.copy(self)
         names = tuple(dataset.class_names)
         object.__setattr__(prepared, 'class_names', names)
-        object.__setattr__(prepared, 'weights', self._weights(dataset))
+        weights = class_weights(
+            'Classification', self.class_weights, len(names), dataset.label_counts
+        )
+        object.__setattr__(prepared, 'weights', weights)
         return prepared
-
-    def _weights(self, dataset: 'Dataset') -> tuple[float, ...] | None:
-        if self.class_weights is None:
-            return None
-        if self.class_weights == 'balanced':
-            return balanced_weights(dataset.label_counts())
-        if isinstance(self.class_weights, str):
-            raise UserError(
-                f'Classification.class_weights has no kind {self.class_weights!r}; '
-                "give a list of weights, 'balanced' or None."
-            )
-        _check_weights(self.class_weights, dataset.num_classes)
-        return self.class_weights
 
     @property
     def num_outputs(self) -> int:
@@ -92,7 +83,7 @@ class Classification(Task):
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Weighted cross-entropy: logits [B, C] -> [B]; see `softmax_cross_entropy`."""
-        wanted = (*batch['label'].shape, self.num_outputs)
+        wanted = (*self.field(batch, 'label').shape, self.num_outputs)
         if outputs.shape != wanted:
             raise UserError(
                 f'Classification needs logits of shape {wanted} (batch, classes), but '
@@ -100,7 +91,7 @@ class Classification(Task):
             )
         return softmax_cross_entropy(
             outputs,
-            batch['label'],
+            mixed_labels(batch, self.num_outputs),
             label_smoothing=self.label_smoothing,
             class_weights=self.weights,
             focal_gamma=self.focal_gamma,
@@ -122,36 +113,10 @@ class Classification(Task):
         }
 
 
-def balanced_weights(counts: np.ndarray) -> tuple[float, ...]:
-    """Inverse frequency, `n / (C * count)`: every class has the same say in the loss.
-
-    C counts the classes that have examples, so that the weights of the examples
-    average to one, as scikit-learn has it. A class without any weighs one.
-
-    Args:
-      counts: [num_classes], examples of each class.
-    """
-    counts = np.asarray(counts)
-    share = counts.sum() / max(1, np.count_nonzero(counts))
-    weights = np.where(counts > 0, share / np.maximum(counts, 1), 1.0)
-    return tuple(weights.tolist())
-
-
-def _check_weights(weights: tuple[float, ...], num_classes: int) -> None:
-    """One line that says what is wrong with a list of weights."""
-    if len(weights) != num_classes:
-        raise UserError(
-            f'Classification.class_weights has {len(weights)} weights, but the data '
-            f'has {num_classes} classes; give one for each class.'
-        )
-    for position, weight in enumerate(weights):
-        if not math.isfinite(weight) or weight < 0:
-            raise UserError(
-                f'Classification.class_weights[{position}] is {weight:g}; '
-                'a weight is a number from 0 up.'
-            )
-    if not any(weights):
-        raise UserError(
-            'Classification.class_weights are all 0, so nothing would be learnt; '
-            'give at least one class a weight above 0.'
-        )
+def mixed_labels(batch: Batch, num_classes: int) -> jax.Array:
+    """The labels [B], or where pictures are mixed each class's share, [B, C]."""
+    if 'mix' not in batch:
+        return batch['label']
+    label, other = (jax.nn.one_hot(batch[k], num_classes) for k in ('label', 'label_b'))
+    mix = batch['mix'][:, None]
+    return mix * label + (1 - mix) * other

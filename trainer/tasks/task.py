@@ -13,6 +13,7 @@ import clu.metrics
 import jax
 
 from trainer import metrics
+from trainer.errors import UserError
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -53,6 +54,21 @@ class Task(abc.ABC):
     def eval_outputs(self, apply: Callable, batch: Batch):
         """How a batch is evaluated, such as the mean over an image and its mirror."""
         return apply(batch['image'])
+
+    def field(self, batch: Batch, name: str) -> jax.Array:
+        """A label field of a batch.
+
+        Raises:
+          UserError: the data has no such labels, so it is another task's.
+        """
+        if name in batch:
+            return batch[name]
+        others = sorted(set(batch) - {'image', 'mask', 'index'})
+        raise UserError(
+            f'{type(self).__name__} needs the field {name!r} in each example, but this '
+            f'data has only {", ".join(others) or "images"}; choose the task that fits '
+            f'the data, or other data.'
+        )
 
     @abc.abstractmethod
     def loss(self, outputs, batch: Batch) -> jax.Array:

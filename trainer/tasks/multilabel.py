@@ -1,0 +1,159 @@
+"""Multi-label classification: each image has any number of C classes, or none.
+
+Knows how labels are weighted, scored and decoded; nothing of nets, data files or the
+loop.
+"""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+import clu.metrics
+import gin
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, Gt, Interval
+
+from trainer.errors import UserError
+from trainer.losses import sigmoid_cross_entropy
+from trainer.metrics_multilabel import multilabel_metrics
+from trainer.tasks.task import Batch, Task
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Dataset
+
+Threshold = Annotated[float, Interval(gt=0, lt=1)]
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultiLabel(Task):
+    """A yes or no for each class; mean average precision, and F1 at best thresholds.
+
+    The batch has `labels` [B, C], 0 or 1; outputs are logits [B, C], one for each
+    class, such as a `Classifier` gives.
+
+    Attributes:
+      positive_weights: how much more the examples of a class weigh than those that
+        are not of it: one number for each class, 'balanced' (as many times as there
+        are more of the others in the training data), or None.
+      focal_gamma: focal loss: above 0, what is already right weighs less.
+      threshold: probability from which on a prediction says yes: one number, or one
+        for each class, such as the `threshold_class_0` that an evaluation has found.
+      class_names, weights: filled in by `prepare`.
+    """
+
+    positive_weights: Sequence[Annotated[float, Gt(0)]] | Literal['balanced'] | None = (
+        None
+    )
+    focal_gamma: Annotated[float, Ge(0)] = 0.0
+    threshold: Threshold | Sequence[Threshold] = 0.5
+    class_names: tuple[str, ...] = dataclasses.field(default=(), init=False)
+    weights: tuple[float, ...] | None = dataclasses.field(default=None, init=False)
+
+    best: ClassVar[tuple[str, str]] = ('map', 'max')
+
+    def __post_init__(self):
+        for field in ('positive_weights', 'threshold'):
+            value = getattr(self, field)
+            if not isinstance(value, str | float | int | None):
+                numbers = tuple(float(number) for number in value)
+                object.__setattr__(self, field, numbers)
+
+    def prepare(self, dataset: 'Dataset') -> Self:
+        """A copy that knows the names of the classes and their weights.
+
+        Args:
+          dataset: the training data: its `class_names`, and for balanced weights
+            `label_counts()` [C] and `num_examples`.
+
+        Raises:
+          UserError: no classes, or numbers that do not fit them.
+        """
+        names = tuple(dataset.class_names)
+        if not names:
+            raise UserError(
+                'MultiLabel needs examples with labels, and this data has no classes; '
+                'give it a column of 0 and 1 for each class, or choose another task.'
+            )
+        for field in ('positive_weights', 'threshold'):
+            _check_number(field, getattr(self, field), len(names))
+        weights = self.positive_weights
+        if weights == 'balanced':
+            weights = balanced_weights(dataset.label_counts(), dataset.num_examples)
+        prepared = copy.copy(self)
+        object.__setattr__(prepared, 'class_names', names)
+        object.__setattr__(prepared, 'weights', weights)
+        return prepared
+
+    @property
+    def num_outputs(self) -> int:
+        """C, one logit for each class."""
+        if not self.class_names:
+            raise RuntimeError('Call prepare(dataset) first: classes are not known.')
+        return len(self.class_names)
+
+    def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+        """Logits [B, C] -> [B]; see `sigmoid_cross_entropy`."""
+        labels = self.field(batch, 'labels')
+        if outputs.shape != labels.shape:
+            raise UserError(
+                f'MultiLabel needs logits of shape {labels.shape} (batch, classes), '
+                f'but the model gives {outputs.shape}; give it a head such as '
+                f'Classifier.'
+            )
+        return sigmoid_cross_entropy(
+            outputs,
+            labels,
+            positive_weights=self.weights,
+            focal_gamma=self.focal_gamma,
+        )
+
+    def metrics(self, train: bool) -> type[clu.metrics.Collection]:
+        """Loss and share of right answers; in evaluation also mAP, F1, each class."""
+        return multilabel_metrics(self.num_outputs, train)
+
+    def learnt(self, first: dict, now: dict) -> bool:
+        """True once every answer is right."""
+        return now['acc_labels'] == 1
+
+    def decode(self, outputs: jax.Array) -> dict[str, jax.Array]:
+        """Logits [B, C] -> `labels` [B, C], true where yes, and `scores` [B, C]."""
+        scores = jax.nn.sigmoid(outputs.astype(jnp.float32))
+        return {'labels': scores >= jnp.asarray(self.threshold), 'scores': scores}
+
+
+def balanced_weights(counts: np.ndarray, num_examples: int) -> tuple[float, ...]:
+    """Examples that are not of a class for each that is; 1 where none or all are.
+
+    Args:
+      counts: [C], examples of each class.
+      num_examples: of all.
+    """
+    counts = np.asarray(counts)
+    others = num_examples - counts
+    weights = np.where((counts > 0) & (others > 0), others / np.maximum(counts, 1), 1.0)
+    return tuple(weights.tolist())
+
+
+def _check_number(field: str, value, num_classes: int) -> None:
+    """Raises UserError where there is not one number in reach for each class."""
+    if isinstance(value, str) and value != 'balanced':
+        raise UserError(
+            f'MultiLabel.{field} has no kind {value!r}; '
+            "give a list of weights, 'balanced' or None."
+        )
+    if not isinstance(value, tuple):
+        return
+    if len(value) != num_classes:
+        raise UserError(
+            f'MultiLabel.{field} has {len(value)} numbers, but the data has '
+            f'{num_classes} classes; give one for each class.'
+        )
+    if not all(math.isfinite(number) and number > 0 for number in value):
+        raise UserError(
+            f'MultiLabel.{field} is {list(value)}; give finite numbers above 0.'
+        )
