@@ -166,7 +166,7 @@ def test_created_model_gives_logits():
 
 
 def test_head_drops_only_in_training():
-    head = Classifier(8, 3, dropout=0.5, rngs=nnx.Rngs(0))
+    head = Classifier((8,), 3, strides=(4,), dropout=0.5, rngs=nnx.Rngs(0))
     maps = [draw(2, 4, 4, 8)]
     assert not jnp.array_equal(head(maps), head(maps))
     view = evaluating(head)
@@ -199,7 +199,7 @@ WRONG = {
     'MLP needs num_layers of at least 1; got -1.': lambda: make_mlp(num_layers=-1),
     'MLP needs dropout in [0, 1); got 1.5.': lambda: make_mlp(dropout=1.5),
     'Classifier needs dropout in [0, 1); got 1.': lambda: Classifier(
-        8, 3, dropout=1, rngs=nnx.Rngs(0)
+        (8,), 3, strides=(4,), dropout=1, rngs=nnx.Rngs(0)
     ),
     "Net has no dtype 'bfloat'; choose 'float32', 'bfloat16' or 'float16'.": (
         lambda: describe('mlp', dtype='bfloat')(rngs=nnx.Rngs(0))

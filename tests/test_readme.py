@@ -1,4 +1,4 @@
-"""Bash blocks of README.md and docs run as printed; console blocks have real flags."""
+"""Commands and Python in README.md and docs run as printed; console has real flags."""
 
 import os
 import pathlib
@@ -9,27 +9,30 @@ import sys
 
 import pytest
 
-import main
+from trainer import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+ALL = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 
 
 def blocks(page, kind):
     return re.findall(rf'^```{kind}\n(.*?)^```', page.read_text(), re.M | re.S)
 
 
+PAGES = [page for page in ALL if blocks(page, 'bash') or blocks(page, 'python')]
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_commands_run_as_printed(page, tmp_path):
-    commands = [text for text in blocks(page, 'bash') if 'pip install' not in text]
-    if not commands:
-        pytest.skip('the page shows no command but those of the set-up')
+    shown = [text for text in blocks(page, 'bash') if 'pip install' not in text]
+    commands = [['bash', '-e', '-c', text] for text in shown]
+    commands += [[sys.executable, '-c', text] for text in blocks(page, 'python')]
     ignored = shutil.ignore_patterns('.*', 'runs', '__pycache__')
     shutil.copytree(ROOT, tmp_path / 'juniper', ignore=ignored)
     path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
-    for text in commands:
+    for command in commands:
         done = subprocess.run(
-            ['bash', '-e', '-c', text],
+            command,
             cwd=tmp_path / 'juniper',
             env=os.environ | {'PATH': path},
             capture_output=True,
@@ -37,7 +40,7 @@ def test_commands_run_as_printed(page, tmp_path):
             timeout=600,
             check=False,
         )
-        assert done.returncode == 0, f'{text}\n{done.stdout}\n{done.stderr}'
+        assert done.returncode == 0, f'{command}\n{done.stdout}\n{done.stderr}'
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -45,6 +48,6 @@ def test_shown_flags_exist(page):
     shown = '\n'.join(blocks(page, 'console') + blocks(page, 'bash'))
     calls = re.findall(r'python main\.py (.*)', shown)
     flags = {flag for call in calls for flag in re.findall(r'--(\w+)', call)}
-    assert flags <= {*main.FLAGS, 'gin'}
+    assert flags <= {*command_line.FLAGS, 'gin'}
     words = {call.split()[0] for call in calls if call and call[0].isalpha()}
-    assert words <= set(main.COMMANDS)
+    assert words <= set(command_line.COMMANDS)

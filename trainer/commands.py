@@ -3,17 +3,33 @@
 Each takes the parsed flags and gives an exit code, or raises an `errors.Ending`.
 """
 
+import json
 import pathlib
 from collections.abc import Callable, Sequence
 
-from trainer import rundir
+from trainer import files, questions, rundir
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
+from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
 from trainer.signals import stop_on_signals
 
 
-def run(name: str, flags, *, argv: Sequence[str], started: float) -> int:
-    """Runs a command; `started` is when the program began (`time.perf_counter()`)."""
+def run(
+    name: str, flags, *, words: Sequence[str], argv: Sequence[str], started: float
+) -> int:
+    """Runs a command.
+
+    Args:
+      name: of the command.
+      flags: parsed.
+      words: what stands behind the command's name and is no flag.
+      argv: the whole command, for the record.
+      started: when the program began (`time.perf_counter()`).
+    """
+    keep_freed_memory()
+    collect_garbage_rarely()
+    if name in questions.COMMANDS:
+        return questions.COMMANDS[name](flags, words)
     return COMMANDS[name](flags, argv, started)
 
 
@@ -31,21 +47,40 @@ def train(flags, argv: Sequence[str], started: float) -> int:
         if flags.resume is not None:
             workdir = rundir.find(flags.resume)
             say(f'resuming {workdir}')
-        files, bindings = config_of(flags, workdir)
-        experiment = load(files, bindings)
-        for note in notes(files, bindings):
+        config = config_of(flags, workdir)
+        experiment = load(*config)
+        for note in notes(*config):
             say(note)
         train(experiment, workdir, argv=argv, stop=stop, console=console)
     return DONE
 
 
 def check(flags, argv: Sequence[str], started: float) -> int:
-    """Finds every mistake in a config; opens no data and no device."""
+    """Finds every mistake in a config; opens no data, except to rehearse."""
     from trainer.lint.report import check_report
 
     text, good = check_report(*config_of(flags, flags.workdir))
+    if good and flags.rehearse:
+        return rehearse(flags)
+    if flags.json:
+        text = json.dumps({'good': good, 'findings': text.splitlines()}, indent=2)
     say(text)
     return DONE if good else USER_ERROR
+
+
+def rehearse(flags) -> int:
+    """Lives through a run in seconds, and says what it found and foretells."""
+    from trainer.compilation import enable_cache
+    from trainer.experiment import load
+    from trainer.rehearsal import Rehearsal
+
+    enable_cache()
+    experiment = load(*config_of(flags, flags.workdir))
+    directory = pathlib.Path(flags.workdir or 'runs')
+    rehearsal = Rehearsal(experiment, directory).go()
+    found = files.plain(rehearsal.as_json())
+    say(json.dumps(found, indent=2) if flags.json else rehearsal.text())
+    return DONE if rehearsal.good else USER_ERROR
 
 
 def evaluate(flags, argv: Sequence[str], started: float) -> int:
@@ -54,9 +89,7 @@ def evaluate(flags, argv: Sequence[str], started: float) -> int:
     from trainer.evaluate import evaluate_run
 
     enable_cache()
-    if flags.workdir is None and flags.resume is None:
-        raise UserError('evaluate needs a run: give --workdir=runs/NAME_TIME.')
-    directory = rundir.find(flags.resume or flags.workdir)
+    directory = questions.run_of(flags, 'evaluate')
     evaluate_run(directory, flags.split, flags.checkpoint)
     return DONE
 

@@ -5,16 +5,20 @@ The numbers are the same for any batch size and any number of devices.
 
 import pathlib
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 import jax
 
 from trainer import files, parallel, resume, rundir
 from trainer.checkpoints import CheckpointStore
+from trainer.collected import Collector
 from trainer.console import say, table
+from trainer.data import Dataset
 from trainer.errors import Interrupted, UserError
 from trainer.experiment import load
 from trainer.job import Job, open_job
 from trainer.network import Arrays
+from trainer.results import is_part
 from trainer.signals import stop_on_signals
 
 PREFIX = {'train': 'train', 'eval': 'val', 'test': 'test'}
@@ -36,15 +40,16 @@ def evaluate(
     """
     step, metrics = job.eval_step(split), job.fresh_metrics(train=False)
     shares = jax.process_index(), jax.process_count()
-    in_flight = deque()
+    in_flight, collector = deque(), Collector()
     for batch in job.datasets[split].eval_batches(*shares):
         if stop:
             return None
         metrics = step(params, model_state, metrics, parallel.place(batch, job.mesh))
+        metrics = collector.take(metrics)
         in_flight.append(metrics)
         if len(in_flight) > 1:
             jax.block_until_ready(in_flight.popleft())
-    summary = job.task.summarize(metrics)
+    summary = job.task.summarize(collector.give(metrics))
     return {f'{PREFIX[split]}/{key}': value for key, value in summary.items()}
 
 
@@ -77,7 +82,7 @@ def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> di
         scores = evaluate(job, split, *state.weights, stop)
     if scores is None:
         raise Interrupted(f'{stop.name}; nothing was written')
-    names = job.datasets['train'].class_names
+    names = part_names(job.datasets['train'])
     say(f'{split}: {len(job.datasets[split]):,} examples, checkpoint of step {step}')
     say(score_table(scores, PREFIX[split], names))
     results = {'checkpoint/step': step, 'examples': len(job.datasets[split]), **scores}
@@ -109,21 +114,35 @@ def chosen_step(store: CheckpointStore, checkpoint: str) -> int:
     )
 
 
-def score_table(scores: dict, prefix: str, class_names) -> str:
-    """Overall scores, and a row for each class where there are such."""
-    overall = [
-        [key.removeprefix(f'{prefix}/'), value]
-        for key, value in scores.items()
-        if '_class_' not in key
-    ]
+def part_names(data: Dataset) -> dict[str, tuple[str, ...]]:
+    """The names of what a score can be the part of, such as of each class."""
+    return {
+        'class': data.class_names or data.segmentation_names,
+        'keypoint': data.keypoint_names,
+        'target': data.target_names,
+    }
+
+
+def score_table(scores: dict, prefix: str, names: Mapping[str, Sequence[str]]) -> str:
+    """Overall scores, and a row for each class (or target) where there are such.
+
+    Args:
+      scores: 'test/loss', 'test/acc_class_0' ...
+      prefix: what all of them begin with.
+      names: {'class': class_names, ...}, see `part_names`.
+    """
+    scores = {key.removeprefix(f'{prefix}/'): value for key, value in scores.items()}
+    overall = [[key, value] for key, value in scores.items() if not is_part(key)]
     lines = [table(overall, ['score', 'value'])]
-    per_class = [
-        [name, scores[f'{prefix}/acc_class_{index}']]
-        for index, name in enumerate(class_names)
-        if f'{prefix}/acc_class_{index}' in scores
-    ]
-    if per_class:
-        lines += ['', table(per_class, ['class', 'accuracy'])]
+    for part, of in names.items():
+        marker = f'_{part}_0'
+        columns = [key.removesuffix(marker) for key in scores if key.endswith(marker)]
+        rows = [
+            [name, *(scores.get(f'{column}_{part}_{index}') for column in columns)]
+            for index, name in enumerate(of)
+        ]
+        if columns:
+            lines += ['', table(rows, [part, *columns])]
     return '\n'.join(lines)
 
 

@@ -5,6 +5,7 @@ Knows nothing of files, nor of what the leaves mean.
 """
 
 import math
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from jax import lax
 MULTIPLIERS = (0x85EBCA6B, 0xC2B2AE35)
 GOLDEN = 0x9E3779B1
 OFFSET = 0x7F4A7C15  # any odd number: a zero at position 0 must not count as nothing
+
+_one_at_a_time = threading.Lock()  # two threads would compile the same program twice
 
 
 def named_leaves(tree) -> dict[str, jax.Array]:
@@ -39,8 +42,17 @@ def fingerprints(tree) -> dict[str, str]:
     added modulo 2 ** 32: one changed element is always seen, and the order in which
     devices add does not matter. Waits until the arrays have been computed.
     """
-    numbers = jax.device_get(_fingerprint_all(named_leaves(tree)))
+    with _one_at_a_time:
+        numbers = {name: _fingerprint(x) for name, x in named_leaves(tree).items()}
+    numbers = jax.device_get(numbers)
     return {name: f'{int(number):08x}' for name, number in numbers.items()}
+
+
+def compile_fingerprints(abstract_tree) -> None:
+    """Compiles what `fingerprints` will need for a tree of such abstract arrays."""
+    with _one_at_a_time:
+        for leaf in dict.fromkeys(jax.tree.leaves(abstract_tree)):
+            _fingerprint.lower(leaf).compile()
 
 
 def is_finite(tree) -> bool:
@@ -54,12 +66,7 @@ def _all_finite(leaves: list[jax.Array]) -> jax.Array:
     return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in floats] or [True]))
 
 
-@jax.jit
-def _fingerprint_all(leaves: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    return {name: _fingerprint(leaf) for name, leaf in leaves.items()}
-
-
-@jax.jit  # traced once per shape, however many leaves share it
+@jax.jit  # compiled once for a shape, however many leaves share it
 def _fingerprint(leaf: jax.Array) -> jax.Array:
     words = _words(leaf)
     mixed = _mix(words + _positions(words.shape) * jnp.uint32(GOLDEN) + OFFSET)

@@ -8,20 +8,30 @@ import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
+from clu.metrics import Collection
 from jax.sharding import Mesh
 
-from trainer import descent, parallel, steps
+from trainer import augment, descent, parallel, steps
 from trainer.data import Dataset
 from trainer.errors import UserError
 from trainer.experiment import Experiment
 from trainer.network import make_network
 from trainer.plateau import Plateau
+from trainer.programs import Programs
 from trainer.recipe import Recipe
 from trainer.state import TrainState, abstract_state, init_state
 from trainer.tasks import Task
+
+# What data sets of one run must agree on.
+MEANINGS = (
+    'image_shape',
+    'class_names',
+    'segmentation_names',
+    'keypoint_names',
+    'flip_pairs',
+    'target_names',
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,46 +74,44 @@ class Job:
 
     def abstract_state(self) -> TrainState:
         """Its shapes, types and places, with nothing computed."""
+        return self._abstract_state
+
+    @functools.cached_property
+    def _abstract_state(self) -> TrainState:
         return abstract_state(self.recipe, self.mesh)
 
     def fresh_metrics(self, train: bool):
         """The metrics of no example at all, on the mesh."""
-        empty = jax.tree.map(np.asarray, self.task.metrics(train).empty())
-        return jax.device_put(empty, parallel.replicated(self.mesh))
+        return jax.device_put(self._no_examples[train], parallel.replicated(self.mesh))
+
+    @functools.cached_property
+    def _no_examples(self) -> dict[bool, Collection]:
+        """Empty metrics on the host; to make them anew would wait for the device."""
+        made = {train: self.task.metrics(train).empty for train in (True, False)}
+        return jax.device_get(jax.jit(lambda: {k: v() for k, v in made.items()})())
+
+    @functools.cached_property
+    def rate(self) -> Callable:
+        """The schedule, jitted."""
+        return jax.jit(self.schedule)
+
+    @functools.cached_property
+    def programs(self) -> Programs:
+        """What is compiled for this job."""
+        return Programs(self.recipe, self.abstract_state(), self.mesh)
+
+    def compile_ahead(self) -> None:
+        """Begins to compile, in threads, what a whole run uses."""
+        self.programs.begin(self.datasets, self.rate)
+        self.fresh_metrics(train=True)
 
     def compile_train_step(self):
         """The train step, compiled for this mesh ahead of its first use."""
-        step = steps.make_train_step(self.recipe)
-        everywhere = parallel.replicated(self.mesh)
-        jitted = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
-        batch = abstract_batch(self.datasets['train'], self.mesh)
-        return jitted.lower(self.abstract_state(), batch).compile()
-
-    @functools.cached_property
-    def eval_steps(self) -> dict[str, Callable]:
-        """Compiled evaluation steps, filled in by `eval_step`."""
-        return {}
+        return self.programs.begin_train_step(self.datasets['train']).result()
 
     def eval_step(self, split: str):
         """The evaluation step for one of the data sets, compiled once."""
-        if split not in self.eval_steps:
-            self.eval_steps[split] = self._compile_eval_step(split)
-        return self.eval_steps[split]
-
-    def _compile_eval_step(self, split: str):
-        dataset = self.datasets[split]
-        prepare = steps.make_prepare(dataset.images)
-        step = steps.make_eval_step(self.recipe, prepare)
-        everywhere = parallel.replicated(self.mesh)
-        state = self.abstract_state()
-        metrics = jax.eval_shape(self.task.metrics(train=False).empty)
-        metrics = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-            metrics,
-        )
-        batch = abstract_batch(dataset, self.mesh)
-        jitted = jax.jit(step, out_shardings=everywhere)
-        return jitted.lower(*state.weights, metrics, batch).compile()
+        return self.programs.begin_eval_step(self.datasets[split]).result()
 
 
 def open_job(experiment: Experiment, splits=('train', 'eval', 'test')) -> Job:
@@ -157,7 +165,7 @@ def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
         task=task,
         optimizer=descent.scaled(optimizer, experiment.rates, names),
         trained=names,
-        prepare=steps.make_prepare(images, images.augment),
+        prepare=steps.make_prepare(images, augment.prepared(images.augment, train)),
         seed=experiment.seed,
         accumulate=experiment.accumulate,
         average=experiment.average,
@@ -189,22 +197,10 @@ def open_datasets(experiment: Experiment, splits) -> dict[str, Dataset]:
 
 
 def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:
-    for what in ('image_shape', 'class_names'):
+    for what in MEANINGS:
         expected, came = getattr(train, what), getattr(other, what)
         if expected != came:
             raise UserError(
                 f'{split}_data has {what} {came}, but train_data has {expected}; '
                 f'both must come from the same classes and be brought to one size.'
             )
-
-
-def abstract_batch(dataset: Dataset, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a global batch of this data set, cut over the mesh."""
-    size, sharding = dataset.images.batch, parallel.over_data(mesh)
-    example = {**dataset[0], 'mask': True, 'index': np.int32(0)}
-    return {
-        key: jax.ShapeDtypeStruct(
-            (size, *np.shape(value)), jnp.asarray(value).dtype, sharding=sharding
-        )
-        for key, value in example.items()
-    }

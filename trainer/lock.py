@@ -81,6 +81,34 @@ class RunLock(contextlib.AbstractContextManager):
         )
 
 
+def holder(directory: str | os.PathLike) -> dict | None:
+    """Who runs in a directory right now, as far as known; None if nobody does.
+
+    Only a lock whose lease stands is tried: one that was let go in order has none.
+    """
+    try:
+        file = os.open(pathlib.Path(directory) / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        lease = _read(file)
+        if lease:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        return lease
+    except OSError:
+        return None if _is_gone(lease) else lease
+    finally:
+        os.close(file)
+
+
+def is_left_behind(directory: str | os.PathLike) -> bool:
+    """True where the last run was killed, and could not let its lock go."""
+    path = pathlib.Path(directory) / LOCK_FILE
+    return path.exists() and path.stat().st_size > 0 and holder(directory) is None
+
+
 def check_writable(directory: str | os.PathLike) -> None:
     """Makes the directory where it is missing, and writes, renames and deletes a file.
 

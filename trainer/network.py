@@ -14,6 +14,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from models.streams import make_rngs
 from trainer.errors import UserError
 
 Arrays = dict[str, jax.Array]
@@ -46,7 +47,7 @@ class Network:
 
     def init(self, key: jax.Array) -> tuple[Arrays, Arrays]:
         """Initial parameters and statistics, `(params, model_state)`, from one key."""
-        _, params, _, rest = _split(self.make(nnx.Rngs(key)))
+        _, params, _, rest = _split(self.make(make_rngs(key)))
         return flatten(params), flatten(rest)
 
     def train(
@@ -98,7 +99,7 @@ def make_network(
         return model(rngs=rngs)
 
     try:
-        module = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+        module = nnx.eval_shape(lambda: make(make_rngs(0)))
     except (ValueError, TypeError) as error:
         raise UserError(f'The model cannot be built: {_first_line(error)}') from error
     module.train()

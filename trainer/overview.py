@@ -5,6 +5,7 @@ import collections
 import jax
 
 from trainer.console import table
+from trainer.data import Dataset
 from trainer.job import Job
 
 
@@ -34,11 +35,22 @@ def describe_data(job: Job) -> str:
     """One line for the data sets of a run."""
     train = job.datasets['train']
     sizes = ', '.join(f'{len(data):,} {role}' for role, data in job.datasets.items())
-    height, width, channels = train.image_shape
+    shape = 'x'.join(map(str, train.image_shape))
     return (
-        f'{train.images.name}: {sizes} examples of {height}x{width}x{channels}, '
-        f'{train.num_classes} classes; {job.steps_per_epoch:,} steps an epoch'
+        f'{train.source.name}: {sizes} examples of {shape}, {_learnt(train)}; '
+        f'{job.steps_per_epoch:,} steps an epoch'
     )
+
+
+def _learnt(data: Dataset) -> str:
+    """How many classes, targets and so on there are."""
+    names = {
+        'classes': data.class_names,
+        'classes of pixels': data.segmentation_names,
+        'keypoints': data.keypoint_names,
+        'targets': data.target_names,
+    }
+    return ', '.join(f'{len(names)} {what}' for what, names in names.items() if names)
 
 
 def step_flops(compiled) -> float | None:

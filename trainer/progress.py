@@ -20,6 +20,9 @@ LABELS = {
     'train/acc_top1': 'acc',
     'perf/images_per_second': 'images/s',
     'val/acc_top1': 'val acc',
+    'val/r2': 'val r2',
+    'val/map': 'val map',
+    'val/pck@0.1': 'val pck',
     'val/loss': 'val loss',
 }
 WIDE = (

@@ -1,6 +1,7 @@
 """What a run has come to: results.json, training_history.json, and a headline."""
 
 import pathlib
+import re
 
 from trainer import files, rundir, writers
 from trainer.job import Job
@@ -38,12 +39,15 @@ def write_results(
 
 
 def headline(results: dict) -> str:
-    """The results that are no per-class scores, in one line."""
+    """The results that are no scores of single classes, in one line."""
     numbers = [
         f'{key} {value:.4f}'
         for key, value in results.items()
-        if key.startswith(('val/', 'test/'))
-        and '_class_' not in key
-        and value is not None
+        if key.startswith(('val/', 'test/')) and not is_part(key) and value is not None
     ]
     return ', '.join([f'best step {results["best/step"]}', *numbers])
+
+
+def is_part(key: str) -> bool:
+    """Whether a score is that of one class or target alone, as 'acc_class_0' is."""
+    return re.search(r'_[a-z]+_\d+$', key) is not None

@@ -21,6 +21,13 @@ MAY_CHANGE = (
     '*_data.workers',
     '*_data.cache',
     '*_data.data_dir',
+    '*_data.folder',
+    '*_data.source.annotations*',
+    '*_data.source.data_dir',
+    '*_data.source.file',
+    '*_data.source.folder',
+    '*_data.source.images*',
+    '*_data.source.masks',
     'test_data*',
 )
 

@@ -80,6 +80,12 @@ def warn(message: str) -> None:
     log.warning('%s', message)
 
 
+def tell(message: str) -> None:
+    """As `say`, on stderr: for words beside an answer that programs read on stdout."""
+    screen.line(message, sys.stderr)
+    log.info('%s', message)
+
+
 def put(text: str, stream) -> None:
     """Writes at once, if the screen is still there; escapes what it cannot show."""
     encoding = getattr(stream, 'encoding', None) or 'utf-8'

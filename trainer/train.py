@@ -79,6 +79,8 @@ def train_job(
         directory = rundir.create(job.experiment.name)
     else:
         directory = rundir.open_workdir(workdir)
+    if rundir.is_run(directory):  # before its lock and its log are written to
+        resume.check_config(rundir.config(directory), describe(job.experiment))
     check_writable(directory)
     with RunLock(directory), console.log_to(directory):
         run = Run(job, directory, argv, stop, console)
@@ -107,7 +109,6 @@ class Run:
         results = rundir.results(self.directory)
         if not results or results['total_steps'] < self.job.total_steps:
             return None
-        resume.check_config(rundir.config(self.directory), self.config)
         self.console.say(
             f'{self.directory} is finished (step {results["step"]}); set more epochs '
             f'to go on with it, or give another --workdir.'
@@ -136,8 +137,7 @@ class Run:
         )
         bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
         with contextlib.closing(writer), bar:
-            rate = jax.jit(job.schedule)
-            loop.recorder = Recorder(job, writer, bar, rate, self.console.phases)
+            loop.recorder = Recorder(job, writer, bar, job.rate, self.console.phases)
             if loop.plateau is not None:
                 loop.recorder.scale = loop.plateau.scale
             state = loop.run(state)
@@ -154,6 +154,7 @@ class Run:
         """The state before the first step."""
         if self.store.steps():
             raise AssertionError('restore returns a state where there are checkpoints')
+        self.job.compile_ahead()
         writers.truncate(self.metrics, -1)
         return self.job.init_state(), self.loop()
 
@@ -184,6 +185,7 @@ class Run:
         names = self.job.datasets['train'].class_names
         resume.check_class_names(manifest['class_names'], names)
         resume.check_data(manifest['data'], self.data)
+        self.job.compile_ahead()  # while the state is read
 
     def loop(self) -> Loop:
         """The loop, at its very beginning."""

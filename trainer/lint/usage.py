@@ -17,13 +17,20 @@ GIVEN = frozenset(
     {
         'rngs',
         'input_shape',
-        'in_features',
+        'channels',
+        'strides',
         'learning_rate',
         'total_steps',
         'steps_per_epoch',
     }
 )
-FILLED_IN = GIVEN | {'num_outputs', 'num_classes', 'dtype'}
+FILLED_IN = GIVEN | {
+    'num_outputs',
+    'num_classes',
+    'num_keypoints',
+    'num_targets',
+    'dtype',
+}
 # What a step or a data pipeline hands to a function that it was given.
 HANDED_OVER = frozenset({'key', 'rng', 'batch', 'example'})
 OURS = ('models.', 'trainer.')

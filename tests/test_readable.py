@@ -1,0 +1,48 @@
+"""Decoded arrays in words: classes ranked, several at once, objects, numbers."""
+
+import numpy as np
+
+from trainer.readable import readable, short
+
+NAMES = ('cat', 'dog', 'owl')
+THIRD = np.float32(1 / 3)
+
+
+def test_probabilities_are_ranked():
+    decoded = {'label': np.int32(2), 'probabilities': np.float32([0.1, 0.25, 0.65])}
+    assert readable(decoded, NAMES, 2) == {
+        'label': 'owl',
+        'probability': 0.65,
+        'top': [
+            {'label': 'owl', 'probability': 0.65},
+            {'label': 'dog', 'probability': 0.25},
+        ],
+    }
+
+
+def test_several_classes_at_once():
+    scores = np.float32([0.75, 0.5, 0.125])
+    assert readable({'labels': scores >= 0.5, 'scores': scores}, NAMES, 5) == {
+        'labels': ['cat', 'dog'],
+        'scores': {'cat': 0.75, 'dog': 0.5, 'owl': 0.125},
+    }
+
+
+def test_objects_without_padding():
+    decoded = {
+        'boxes': np.float32([[0, 1, 2, 3], [0, 0, 0, 0]]),
+        'box_labels': np.int32([1, -1]),
+        'scores': np.float32([0.5, 0]),
+    }
+    (found,) = readable(decoded, NAMES, 5)['objects']
+    assert found == {'label': 'dog', 'score': 0.5, 'box': [0, 1, 2, 3]}
+
+
+def test_anything_else_is_given_as_it_is():
+    decoded = {'angle': THIRD, 'segmentation': np.uint8([[0, 1]])}
+    assert readable(decoded, (), 5) == {'angle': 0.33333334, 'segmentation': [[0, 1]]}
+
+
+def test_numbers_have_the_digits_that_read_back():
+    assert np.float32(short(THIRD)) == THIRD and len(str(short(THIRD))) <= 11
+    assert short(np.array([np.nan, 1], np.float32))[1] == 1.0

@@ -1,0 +1,203 @@
+"""What may be typed after `python main.py`: commands, flags and words.
+
+Promises that nothing typed is lost in silence. Imports nothing heavy, so that help
+answers at once; what a command does is `commands.py`.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable
+
+from absl import flags
+
+from trainer.errors import UserError
+
+CONFIG = ('gin_file', 'gin_bindings', 'workdir', 'resume', 'name')
+RUN = ('workdir', 'resume', 'checkpoint')
+ALWAYS = ('debug', 'help', 'h', 'version')
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+      help: what it does.
+      flags: which it looks at; any other one is refused.
+      words: what may stand behind it; '' where nothing may.
+    """
+
+    help: str
+    flags: tuple[str, ...]
+    words: str = ''
+
+
+COMMANDS = {
+    'train': Command('train a model, or go on with a run (the default)', CONFIG),
+    'check': Command(
+        'find every mistake in a config before anything runs',
+        (*CONFIG, 'rehearse', 'json'),
+    ),
+    'evaluate': Command('score a run', (*RUN, 'split')),
+    'fast': Command('two steps of everything, to see that it runs', CONFIG),
+    'overfit': Command('train on one batch until it is learnt', CONFIG),
+    'predict': Command(
+        'classes and probabilities of images', (*RUN, 'top', 'format', 'out'), 'FILES'
+    ),
+    'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
+    'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),
+    'doctor': Command('whether this machine can train, what mends it', ('json',)),
+}
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_multi_string(
+    'gin_file', [], 'A config; repeatable, later files win.', flag_values=FLAGS
+)
+flags.DEFINE_multi_string(
+    'gin_bindings',
+    [],
+    "Overrides such as 'EPOCHS = 5'; repeatable, later ones win. "
+    '--gin.ResNet.depth=50 is short for --gin_bindings="ResNet.depth = 50".',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'workdir',
+    None,
+    'The run directory; the same one again goes on with the run. '
+    'Default: runs/<name>_<time>.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'resume',
+    None,
+    'Go on with the newest run that matches a path or glob.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'name', None, 'Overrides Experiment.name: the run directory.', flag_values=FLAGS
+)
+flags.DEFINE_string('split', 'test', 'train, eval or test.', flag_values=FLAGS)
+flags.DEFINE_string('checkpoint', 'best', 'best, last or a step.', flag_values=FLAGS)
+flags.DEFINE_integer(
+    'top', 5, 'How many classes, the likeliest first.', 1, flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    'format',
+    None,
+    ['jsonl', 'csv'],
+    'What is written. Default: as the file in --out is called, else jsonl.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string('out', None, 'The file to write, not stdout.', flag_values=FLAGS)
+flags.DEFINE_boolean(
+    'flops', False, 'Also what one image of 224x224 costs.', flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+    'rehearse',
+    False,
+    "Also live through the run's parts, in seconds.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean('json', False, 'JSON, not a table.', flag_values=FLAGS)
+flags.DEFINE_boolean(
+    'debug', False, 'Show full tracebacks on the screen.', flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+    'help', False, 'Show this text.', short_name='h', flag_values=FLAGS
+)
+flags.DEFINE_boolean('version', False, 'Show the version.', flag_values=FLAGS)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Fills FLAGS; returns the words that are no flags.
+
+    Raises:
+      UserError: an unknown flag (with the nearest one), or a value that is none.
+    """
+    FLAGS.unparse_flags()
+    for name in FLAGS:
+        FLAGS[name].unparse()
+    try:
+        return FLAGS([argv[0], *map(spell_out, argv[1:])])[1:]
+    except flags.UnrecognizedFlagError as error:
+        given = error.flagname
+        hint = nearest(given, [n for n in FLAGS if n != 'h'], prefix='--')
+        raise UserError(f'There is no flag --{given}{hint}') from error
+    except (flags.Error, ValueError) as error:
+        raise UserError(_reworded(error)) from error
+
+
+def spell_out(argument: str) -> str:
+    """--gin.ResNet.depth=50 becomes --gin_bindings=ResNet.depth = 50."""
+    head, _, value = argument.partition('=')
+    key = head.lstrip('-').removeprefix('gin.')
+    if not head.startswith(('--gin.', '-gin.')):
+        return argument
+    if not key or not _:
+        raise UserError(f'{argument!r} has no value; say --gin.{key}=VALUE.')
+    from trainer.lint.sugar import sugar_binding
+
+    return f'--gin_bindings={sugar_binding(key, value)}'
+
+
+def check(name: str, words: list[str]) -> None:
+    """Raises UserError for a command, word or flag that would be lost in silence."""
+    if name not in COMMANDS:
+        hint = _meant(name) or nearest(name, COMMANDS)
+        raise UserError(f'There is no command {name!r}{hint}')
+    command = COMMANDS[name]
+    if words and not command.words:
+        hint = _meant(words[0]) or '; values are given as --flag=value.'
+        raise UserError(f'{name} takes no word {words[0]!r}{hint}')
+    for flag in (flag for flag in FLAGS if FLAGS[flag].present):
+        if flag not in (*command.flags, *ALWAYS):
+            known = ', '.join(f'--{other}' for other in command.flags)
+            raise UserError(f'{name} does not look at --{flag}; it takes {known}.')
+
+
+def nearest(name: str, known: Iterable[str], prefix: str = '') -> str:
+    """'; did you mean X?' or the list of what there is."""
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    if close:
+        return f'; did you mean {prefix}{close[0]}?'
+    return f'; there are {", ".join(prefix + k for k in known)}.'
+
+
+def help_lines() -> list[str]:
+    """Commands, and each flag with the commands that look at it."""
+    lines = ['commands']
+    for name, command in COMMANDS.items():
+        lines.append(f'  {name:<9} {command.words:<8} {command.help}')
+    lines += ['', 'flags']
+    for flag in sorted(flag for flag in FLAGS if len(flag) > 1):
+        readers = [name for name, command in COMMANDS.items() if flag in command.flags]
+        text = FLAGS[flag].help.partition(';\n')[0]  # absl adds that one may repeat it
+        said = f' ({", ".join(readers)})' if readers and flag not in CONFIG else ''
+        lines.append(f'  --{flag:<13} {text}{said}')
+    return lines
+
+
+def _meant(word: str) -> str:
+    """What was meant by a word that looks like a config or KEY=VALUE; else nothing."""
+    if word.endswith('.gin'):
+        return f'; did you mean --gin_file={word}?'
+    key, equals, value = word.partition('=')
+    if equals and key in FLAGS:
+        return f'; did you mean --{word}?'
+    return f'; did you mean --gin.{word}?' if equals and value else ''
+
+
+def _reworded(error: Exception) -> str:
+    """What absl says of a flag's value, in one line that also says what to do."""
+    message = ' '.join(str(error).split())
+    value = re.match(r'flag --(\w+)=(.*): (\(.Non-boolean|invalid literal)', message)
+    if value:
+        name, given, kind = value.groups()
+        if kind == 'invalid literal':
+            return f'--{name} takes a whole number, not {given!r}.'
+        return f'--{name} takes no value {given!r}: say --{name}, or leave it out.'
+    if message.startswith('Missing value for flag '):
+        name = message.rpartition('--')[2]
+        return f'--{name} has no value; say --{name}=VALUE.'
+    return message.removeprefix('flag ')

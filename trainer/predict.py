@@ -1,0 +1,201 @@
+"""Predicts image files with a trained run; the data that it learnt from is not needed.
+
+Images are brought to what the net was trained on by the transforms of the run's own
+evaluation. Knows tasks by `decode` alone, and nothing of how answers are written.
+"""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import jax
+import numpy as np
+
+from trainer import parallel, rundir, steps
+from trainer.checkpoints import CheckpointStore
+from trainer.console import warn
+from trainer.data.facts import RememberedData
+from trainer.errors import UserError
+from trainer.evaluate import chosen_step
+from trainer.experiment import load
+from trainer.image_files import ImageReader, find_images
+from trainer.job import Job, make_job
+from trainer.network import Arrays
+from trainer.readable import readable
+
+READ_AHEAD = 2  # batches that threads decode while one is predicted
+
+Function = Callable[[Arrays, Arrays, jax.Array], dict[str, jax.Array]]
+
+
+def predict(
+    directory: str | os.PathLike,
+    paths: Sequence[str | os.PathLike],
+    *,
+    checkpoint: str = 'best',
+    top: int = 5,
+) -> list[dict]:
+    """What a run says of images, in their order; files that are none are warned of.
+
+    Args:
+      directory: the run's.
+      paths: files, folders (with all below them) or globs.
+      checkpoint: 'best', 'last' or a step.
+      top: how many classes of each image, the likeliest first.
+
+    Returns:
+      For each image {'file': 'a.png', 'label': 'cat', 'probability': 0.9, 'top':
+      [{'label': 'cat', 'probability': 0.9}, ...]}; for tasks other than classification
+      the file and what `readable` says. Places are in pixels of what the net was given.
+
+    Raises:
+      UserError: no run or checkpoint of that name, a damaged one, or no image at all.
+    """
+    return list(open_predictor(directory, checkpoint).rows(find_images(paths), top))
+
+
+def open_predictor(directory: str | os.PathLike, checkpoint: str) -> 'Predictor':
+    """A run's net at one verified checkpoint; never at another one.
+
+    Raises:
+      UserError: as `predict` does.
+    """
+    directory = pathlib.Path(directory)
+    rundir.config(directory)
+    experiment = load([str(directory / rundir.CONFIG_GIN)])
+    store = CheckpointStore(directory / rundir.CHECKPOINTS)
+    step = chosen_step(store, checkpoint)
+    data = RememberedData(store.manifest(step)['train_data'])
+    job = make_job(experiment, {'train': data})
+    state, _ = store.load(step, job.abstract_state())
+    return Predictor(job, step, *state.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained net, and how files are brought to it.
+
+    Attributes:
+      job: the run, on data that is only remembered.
+      step: of the checkpoint.
+      params, model_state: its weights.
+    """
+
+    job: Job
+    step: int
+    params: Arrays
+    model_state: Arrays
+
+    def rows(self, paths: Sequence[pathlib.Path], top: int = 5) -> Iterator[dict]:
+        """What `predict` returns, row by row as it comes.
+
+        Raises:
+          UserError: not one of the files is an image.
+        """
+        names = self.job.datasets['train'].class_names
+        for batch, decoded in self.outputs(paths, self.decode):
+            for position, path in enumerate(batch):
+                one = {key: value[position] for key, value in decoded.items()}
+                yield {'file': str(path), **readable(one, names, top)}
+
+    def decode(self, params: Arrays, model_state: Arrays, images: jax.Array):
+        """Normalised images [B, H, W, C] -> what the task reads from the outputs."""
+        task, network = self.job.task, self.job.recipe.network
+
+        def apply(images):
+            return network.apply(params, model_state, images)
+
+        return task.decode(task.eval_outputs(apply, {'image': images}))
+
+    def outputs(
+        self, paths: Sequence[pathlib.Path], function: Function
+    ) -> Iterator[tuple[list[pathlib.Path], dict[str, np.ndarray]]]:
+        """Any function of net and images, in batches through one compiled program.
+
+        Args:
+          paths: files; those that are no images are warned of and left out.
+          function: `(params, model_state, images) -> {name: array [B, ...]}`, jittable;
+            the images are normalised as in training.
+
+        Yields:
+          The files of a batch, and by each name an array with a row for each.
+
+        Raises:
+          UserError: not one of the files is an image.
+        """
+        size, batch = self._batch_size(len(paths)), ()
+        reader = ImageReader(self._images.host_transforms, self._image_shape)
+        run = self._compile(function, size)
+        for batch in _batches(_read(reader, paths, READ_AHEAD * size), size):
+            named, images = zip(*batch, strict=True)
+            padding = [np.zeros_like(images[0])] * (size - len(images))
+            placed = parallel.place(
+                {'image': np.stack([*images, *padding])}, self.job.mesh
+            )
+            arrays = jax.device_get(run(self.params, self.model_state, placed['image']))
+            yield list(named), {key: v[: len(named)] for key, v in arrays.items()}
+        if not batch:
+            raise UserError(
+                f'Nothing was predicted: of {len(paths)} files none is an image; name '
+                f'image files, folders that hold some, or globs.'
+            )
+
+    @property
+    def _images(self):
+        """The data as the run was evaluated on it."""
+        experiment = self.job.experiment
+        return experiment.eval_data or experiment.test_data or experiment.train_data
+
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        return self.job.datasets['train'].image_shape
+
+    def _batch_size(self, count: int) -> int:
+        """As in evaluation; for few images the next power of two. Fills all devices."""
+        devices = self.job.mesh.size
+        size = min(self._images.batch, 1 << max(0, count - 1).bit_length())
+        return -(-size // devices) * devices
+
+    def _compile(self, function: Function, size: int):
+        prepare = steps.make_prepare(self._images)
+
+        def run(params, model_state, images):
+            return function(params, model_state, prepare({'image': images})['image'])
+
+        mesh = self.job.mesh
+        images = jax.ShapeDtypeStruct(
+            (size, *self._image_shape), np.uint8, sharding=parallel.over_data(mesh)
+        )
+        jitted = jax.jit(run, out_shardings=parallel.replicated(mesh))
+        return jitted.lower(self.params, self.model_state, images).compile()
+
+
+def _read(
+    reader: ImageReader, paths: Iterable[pathlib.Path], ahead: int
+) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+    """Files and their images, in order, decoded by threads ahead of their use."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        coming = deque()
+        for path in paths:
+            coming.append((path, pool.submit(reader, path)))
+            if len(coming) > ahead:
+                yield from _image(*coming.popleft())
+        for path, future in coming:
+            yield from _image(path, future)
+
+
+def _image(path: pathlib.Path, future: Future) -> Iterator:
+    """One image, or none and a warning."""
+    try:
+        yield path, future.result()
+    except UserError as error:
+        warn(str(error))
+
+
+def _batches(items: Iterator, size: int) -> Iterator[list]:
+    """As many items at a time; the last batch may hold fewer."""
+    return iter(lambda: list(itertools.islice(items, size)), [])

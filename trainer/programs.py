@@ -1,0 +1,98 @@
+"""The programs of a run, each compiled once, in a thread, ahead of its use.
+
+Tracing shares Python's lock with the rest of the start; XLA itself does not, and so
+compiles while the state is made or read. Knows recipes and the shapes of batches;
+nothing of files or of the loop.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from trainer import parallel, steps
+from trainer.data import Dataset
+from trainer.fingerprints import compile_fingerprints
+from trainer.recipe import Recipe
+from trainer.state import TrainState
+
+THREADS = 2  # of which one traces; XLA uses all cores for one program
+
+
+class Programs:
+    """What has been compiled, or is being compiled.
+
+    Args:
+      recipe: what the steps need to know.
+      state: abstract.
+      mesh: what they are compiled for.
+    """
+
+    def __init__(self, recipe: Recipe, state: TrainState, mesh: Mesh):
+        self.recipe, self.state, self.mesh = recipe, state, mesh
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='compile')
+        self.futures: dict[Hashable, Future] = {}
+
+    def begin(self, datasets: Mapping[str, Dataset], rate: Callable) -> None:
+        """Begins all that a run on these data sets is going to use.
+
+        Args:
+          datasets: by role; 'train' is trained on, the others are evaluated.
+          rate: the jitted learning rate as a function of the step.
+        """
+        self.begin_train_step(datasets['train'])
+        self._begin('fingerprints', lambda: compile_fingerprints(self.state))
+        for role in datasets.keys() - {'train'}:
+            self.begin_eval_step(datasets[role])
+        self._begin('rate', lambda: rate.lower(0).compile())
+
+    def begin_train_step(self, dataset: Dataset) -> Future:
+        """The train step on batches of this data set; the state is donated."""
+        batch = abstract_batch(dataset, self.mesh)
+        everywhere = parallel.replicated(self.mesh)
+
+        def make():
+            step = steps.make_train_step(self.recipe)
+            jitted = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
+            return jitted.lower(self.state, batch).compile()
+
+        return self._begin('train step', make)
+
+    def begin_eval_step(self, dataset: Dataset) -> Future:
+        """The evaluation step for a data set: the same for all that are alike."""
+        images, batch = dataset.images, abstract_batch(dataset, self.mesh)
+        everywhere = parallel.replicated(self.mesh)
+
+        def make():
+            prepare = steps.make_prepare(images)
+            step = steps.make_eval_step(self.recipe, prepare)
+            metrics = jax.eval_shape(self.recipe.task.metrics(train=False).empty)
+            metrics = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
+                metrics,
+            )
+            jitted = jax.jit(step, out_shardings=everywhere)
+            return jitted.lower(*self.state.weights, metrics, batch).compile()
+
+        return self._begin(f'{images.mean} {images.std} {batch}', make)
+
+    def _begin(self, key: Hashable, make: Callable) -> Future:
+        if key not in self.futures:
+            self.futures[key] = self._pool.submit(make)
+        return self.futures[key]
+
+
+def abstract_batch(dataset: Dataset, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of a global batch of this data set, cut over the mesh."""
+    size, sharding = dataset.images.batch, parallel.over_data(mesh)
+    example = {**dataset[0], 'mask': True, 'index': np.int32(0)}
+    return {
+        key: jax.ShapeDtypeStruct(
+            (size, *np.shape(value)),
+            jax.dtypes.canonicalize_dtype(np.asarray(value).dtype),
+            sharding=sharding,
+        )
+        for key, value in example.items()
+    }

@@ -1,0 +1,104 @@
+"""The commands that answer a question and train nothing; `main.py` found the flags.
+
+Each takes the parsed flags and the words after the command, and gives an exit code or
+raises an `errors.Ending`. Answers go to stdout, whatever else is said to stderr.
+"""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+from trainer import answers, files, rundir
+from trainer.errors import DONE, USER_ERROR, UserError
+from trainer.screen import tell
+
+
+def predict(flags, words: Sequence[str]) -> int:
+    """Class names and probabilities of image files."""
+    if not words:
+        raise UserError(
+            'predict needs images: give files, folders or globs, as in '
+            '`python main.py predict photos/ --workdir=runs/NAME_TIME`.'
+        )
+    directory = run_of(flags, 'predict')
+    answers.check_out(flags.out)
+    from trainer.compilation import enable_cache
+    from trainer.image_files import find_images
+    from trainer.predict import open_predictor
+
+    enable_cache()
+    predictor = open_predictor(directory, flags.checkpoint)
+    images = find_images(words)
+    form = flags.format or answers.format_of(flags.out)
+    rows = predictor.rows(images, flags.top)
+    count = answers.write(answers.lines(rows, form), flags.out)
+    count -= form == 'csv'  # the line of names
+    tell(f'{count} of {len(images)} predicted by {directory}, step {predictor.step}')
+    return DONE
+
+
+def models(flags, words: Sequence[str]) -> int:
+    """Models by name, with their parameters and, with --flops, what an image costs."""
+    from trainer import model_table
+
+    sizes = model_table.sizes(model_table.matching(words), flags.flops)
+    if flags.json:
+        return _say_json(sizes)
+    return _say(itertools.chain([model_table.header(flags.flops)], sizes))
+
+
+def doctor(flags, words: Sequence[str]) -> int:
+    """Whether this machine can train, and what mends it."""
+    from trainer import doctor
+
+    checks = doctor.examine()
+    if flags.json:
+        _say_json(checks)
+    else:
+        _say([*checks, doctor.summary(checks)])
+    return USER_ERROR if any(c.status == 'fail' for c in checks) else DONE
+
+
+def runs(flags, words: Sequence[str]) -> int:
+    """How the runs in a directory stand."""
+    from trainer import run_list
+
+    roots = words or [root for root in ['runs'] if pathlib.Path(root).exists()]
+    found = [one for root in roots for one in run_list.standings(root)]
+    if flags.json:
+        return _say_json(found)
+    if not found:
+        tell(f'There are no runs in {" or ".join(words or ["runs"])}.')
+        return DONE
+    return _say([run_list.run_table(found)])
+
+
+COMMANDS: dict[str, Callable] = {
+    'predict': predict,
+    'models': models,
+    'doctor': doctor,
+    'runs': runs,
+}
+
+
+def run_of(flags, command: str) -> pathlib.Path:
+    """The run that --workdir or --resume names, by its path or a glob.
+
+    Raises:
+      UserError: neither is given, or there is no such run.
+    """
+    if flags.workdir is None and flags.resume is None:
+        raise UserError(f'{command} needs a run: give --workdir=runs/NAME_TIME.')
+    return rundir.find(flags.resume or flags.workdir)
+
+
+def _say(lines: Iterable[object]) -> int:
+    answers.write((f'{line}\n' for line in lines), None)
+    return DONE
+
+
+def _say_json(items: Iterable) -> int:
+    value = files.plain([dataclasses.asdict(item) for item in items])
+    return _say([json.dumps(value, indent=2)])
