@@ -40,9 +40,9 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Sequential):
-    """ResNet-18 with a 3x3 stem and no pooling: `[B, C, H, W] -> [B, classes]`."""
+    """ResNet-18, 3x3 stem without pooling: `[B, C, H, W] -> [B, classes]`."""
 
-    def __init__(self, in_channels, num_classes):
+    def __init__(self, in_channels, num_classes, size):
         parts = [ConvNorm(in_channels, 64, 3), nn.ReLU(inplace=True)]
         width = 64
         for stage, out in enumerate((64, 128, 256, 512)):
@@ -53,10 +53,80 @@ class ResNet18(nn.Sequential):
         super().__init__(*parts)
 
 
-def torch_step(images, labels, *, channels_last, fused):
-    """A function of nothing that trains ResNet-18 one AdamW step, eager, float32.
+class Attention(nn.Module):
+    """Self-attention with three heads."""
+
+    def __init__(self, features, num_heads):
+        super().__init__()
+        self.qkv = nn.Linear(features, 3 * features)
+        self.out = nn.Linear(features, features)
+        self.num_heads = num_heads
+
+    def forward(self, tokens):
+        parts = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.out(mixed.transpose(1, 2).flatten(-2))
+
+
+class Residual(nn.Module):
+    """Layer normalisation and a part, beside an identity."""
+
+    def __init__(self, features, part):
+        super().__init__()
+        self.norm = nn.LayerNorm(features, eps=1e-6)
+        self.part = part
+
+    def forward(self, tokens):
+        return tokens + self.part(self.norm(tokens))
+
+
+class ViTTi4(nn.Module):
+    """ViT-Ti/4 with a class token: `[B, C, H, W] -> [B, classes]`."""
+
+    def __init__(self, in_channels, num_classes, size, features=192):
+        super().__init__()
+        self.patches = nn.Conv2d(in_channels, features, 4, 4)
+        self.token = nn.Parameter(0.02 * torch.randn(1, 1, features))
+        length = 1 + (size // 4) ** 2
+        self.positions = nn.Parameter(0.02 * torch.randn(1, length, features))
+        blocks = []
+        for _ in range(12):
+            hidden = nn.Linear(features, 4 * features)
+            mlp = hidden, nn.GELU(), nn.Linear(4 * features, features)
+            blocks += [Residual(features, Attention(features, 3))]
+            blocks += [Residual(features, nn.Sequential(*mlp))]
+        self.blocks = nn.Sequential(*blocks, nn.LayerNorm(features, eps=1e-6))
+        self.head = nn.Linear(features, num_classes)
+
+    def forward(self, images):
+        patches = self.patches(images).flatten(2).transpose(1, 2)
+        token = self.token.expand(len(patches), -1, -1)
+        tokens = torch.cat([token, patches], dim=1) + self.positions
+        return self.head(self.blocks(tokens)[:, 0])
+
+
+class MLP(nn.Sequential):
+    """Two layers of 256 with GELU and dropout: `[B, C, H, W] -> [B, classes]`."""
+
+    def __init__(self, in_channels, num_classes, size):
+        parts = [nn.Flatten()]
+        width = in_channels * size**2
+        for _ in range(2):
+            gelu = nn.GELU(approximate='tanh')
+            parts += [nn.Linear(width, 256), gelu, nn.Dropout(0.1)]
+            width = 256
+        super().__init__(*parts, nn.Linear(width, num_classes))
+
+
+NETS = {'resnet18': ResNet18, 'vit_ti4': ViTTi4, 'mlp': MLP}
+
+
+def torch_step(name, images, labels, *, channels_last, fused):
+    """A function of nothing that trains a net one AdamW step, eager, float32.
 
     Args:
+      name: one of `NETS`.
       images: `[B, H, W, C]` numpy float32.
       labels: `[B]` numpy int64.
       channels_last: the memory format of the net and of its images.
@@ -64,7 +134,7 @@ def torch_step(images, labels, *, channels_last, fused):
     """
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    net = ResNet18(images.shape[-1], 10).to(memory_format=layout)
+    net = NETS[name](images.shape[-1], 10, images.shape[1]).to(memory_format=layout)
     images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     images, labels = images.to(memory_format=layout), torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(

@@ -1,4 +1,4 @@
-"""One train step of ResNet-18 beside PyTorch: `python -m benchmarks.train_step`.
+"""One train step beside PyTorch: `python -m benchmarks.train_step --model=vit_ti4`.
 
 Forward, backward and AdamW in float32 on this machine's CPU, all cores for both.
 The sides take turns in one process, so that a machine busy with other work slows
@@ -17,17 +17,24 @@ import numpy as np
 import optax
 from flax import nnx
 
-from models import Classifier, Net, ResNet
+from models import MLP, Classifier, Net, ResNet, ViT
+
+# The backbone, and the (size, channels, batch) that it is measured at unless said.
+CASES = {
+    'resnet18': (functools.partial(ResNet, depth=18, stem='small'), (8, 1, 128)),
+    'vit_ti4': (functools.partial(ViT, size='Ti/4'), (32, 3, 64)),
+    'mlp': (MLP, (32, 3, 128)),
+}
 
 
-def juniper_step(images, labels):
+def juniper_step(name, images, labels):
     """A function of nothing that trains one step and waits for it.
 
     The way the trainer goes: split once, plain `jax.jit`, buffers donated.
     """
     net = functools.partial(
         Net,
-        functools.partial(ResNet, depth=18, stem='small'),
+        CASES[name][0],
         Classifier,
         input_shape=images.shape[1:],
         num_outputs=10,
@@ -79,21 +86,25 @@ def alternate(sides: dict, rounds: int, steps: int = 2) -> dict:
 
 def main():
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    flags.add_argument('--size', type=int, default=8, help='height and width')
-    flags.add_argument('--channels', type=int, default=1)
-    flags.add_argument('--batch', type=int, default=128)
+    flags.add_argument('--model', choices=CASES, default='resnet18')
+    flags.add_argument('--size', type=int, help='height and width')
+    flags.add_argument('--channels', type=int)
+    flags.add_argument('--batch', type=int)
     flags.add_argument('--rounds', type=int, default=20, help='two steps a side each')
     flags = flags.parse_args()
     draw = np.random.default_rng(0)
-    shape = (flags.batch, flags.size, flags.size, flags.channels)
+    size, channels, batch = CASES[flags.model][1]
+    size, channels = flags.size or size, flags.channels or channels
+    shape = (flags.batch or batch, size, size, channels)
     images = draw.random(shape, dtype=np.float32)
-    labels = draw.integers(0, 10, flags.batch)
-    sides = {'juniper': juniper_step(images, labels), **_torch_sides(images, labels)}
-    print(f'ResNet-18, small stem, {shape}, float32, {_processor()}')
+    labels = draw.integers(0, 10, shape[0])
+    problem = flags.model, images, labels
+    sides = {'juniper': juniper_step(*problem), **_torch_sides(*problem)}
+    print(f'{flags.model}, {shape}, float32, {_processor()}')
     report(alternate(sides, flags.rounds))
 
 
-def _torch_sides(images, labels) -> dict:
+def _torch_sides(*problem) -> dict:
     try:
         from benchmarks.peers import torch_step
     except ModuleNotFoundError as missing:
@@ -102,7 +113,7 @@ def _torch_sides(images, labels) -> dict:
     layouts = {'torch eager': False, 'torch channels_last': True}
     return {
         name + (', fused AdamW' if fused else ''): torch_step(
-            images, labels, channels_last=channels_last, fused=fused
+            *problem, channels_last=channels_last, fused=fused
         )
         for name, channels_last in layouts.items()
         for fused in (False, True)

@@ -1,0 +1,148 @@
+"""The loop beside its own compiled step: `python -m benchmarks.loop_overhead`.
+
+Both take the same batches from the same state. The loop reads them from the data set,
+logs every ten steps to metrics.jsonl, TensorBoard and the screen; the bare side has
+them on the device and calls the step. Evaluation and saving are not in it.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+from collections import deque
+
+import jax
+
+from benchmarks.measure import alternate, markdown, setting, spread
+from trainer import parallel, writers
+from trainer.compilation import enable_cache
+from trainer.console import Console
+from trainer.experiment import load
+from trainer.host_memory import keep_freed_memory
+from trainer.job import Job, open_job
+from trainer.loop import IN_FLIGHT, Loop
+from trainer.recorder import Recorder
+from trainer.tensorboard import TensorBoardWriter
+from trainer.verdicts import make_tracker
+
+MLP = 'configs/mlp.gin'
+CASES = {  # config, bindings and steps a turn, for steps of about 1, 10 and 100 ms
+    'MLP 256, batch 128': (MLP, [], 1000),
+    'MLP 2048, batch 128': (MLP, ['MLP.hidden_dim = 2048'], 100),
+    'ResNet-18 on the digits': ('configs/resnet18.gin', [], 30),
+}
+
+
+class NoStore:
+    """Saves nothing."""
+
+    def save(self, *_):
+        """Saving is measured elsewhere."""
+
+    def wait(self):
+        """There is nothing to wait for."""
+
+
+class Timed(Recorder):
+    """Notes when the first step is done."""
+
+    def first_step(self, watch):
+        """Waits for it, as the trainer does."""
+        super().first_step(watch)
+        self.began = time.perf_counter()
+
+
+@dataclasses.dataclass
+class Case:
+    """One model at one batch size; its sides give milliseconds a step."""
+
+    job: Job
+    steps: int
+
+    def __post_init__(self):
+        self.step = self.job.compile_train_step()
+        self.state = jax.device_get(self.job.init_state())
+        seed = self.job.experiment.seed
+        batches = self.job.datasets['train'].train_batches(seed)
+        self.batches = [
+            parallel.place(next(batches), self.job.mesh) for _ in range(self.steps)
+        ]
+        batches.close()
+
+    def start(self):
+        """The state before the first step, to be donated."""
+        placed = jax.device_put(self.state, parallel.replicated(self.job.mesh))
+        return jax.block_until_ready(placed)
+
+    def bare(self) -> float:
+        """The compiled step, called in a row."""
+        state, in_flight = self.start(), deque()
+        for number, batch in enumerate(self.batches):
+            if len(in_flight) == IN_FLIGHT:
+                jax.block_until_ready(in_flight.popleft())
+            state, watch = self.step(state, batch)
+            in_flight.append(watch)
+            if not number:
+                jax.block_until_ready(watch)
+                began = time.perf_counter()
+        jax.block_until_ready(state)
+        return 1e3 * (time.perf_counter() - began) / (self.steps - 1)
+
+    def loop(self) -> float:
+        """The trainer's loop, with all it writes."""
+        job, state = self.job, self.start()
+        with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
+            place = pathlib.Path(place)
+            jsonl = writers.JsonlWriter(place / 'metrics.jsonl')
+            writer = writers.MultiWriter([jsonl, TensorBoardWriter(place)])
+            stack.enter_context(contextlib.closing(writer))
+            nowhere = stack.enter_context(open(os.devnull, 'w'))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            console = Console()
+            bar = console.bar(job.total_steps, 0, job.steps_per_epoch)
+            stack.enter_context(bar)
+            recorder = Timed(job, writer, bar, job.rate, console.phases)
+            loop = Loop(job, NoStore(), make_tracker(job), {}, stop=False)
+            loop.train_step, loop.recorder = self.step, recorder
+            jax.block_until_ready(loop.run(state))
+            return 1e3 * (time.perf_counter() - recorder.began) / (self.steps - 1)
+
+
+def make_case(config: str, bindings: list[str], steps: int) -> Case:
+    """A case whose loop neither evaluates nor saves, but for noting the last step."""
+    experiment = load([config], bindings)
+    whole = {'eval_every': 10**6, 'save_every': 10**6}
+    job = open_job(dataclasses.replace(experiment, **whole), splits=())
+    return Case(dataclasses.replace(job, total_steps=steps), steps)
+
+
+def main():
+    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument('--rounds', type=int, default=15)
+    flags = flags.parse_args()
+    keep_freed_memory()
+    enable_cache()
+    rows = []
+    for name, (config, bindings, steps) in CASES.items():
+        case = make_case(config, bindings, steps)
+        sides = {'bare': case.bare, 'loop': case.loop}
+        alternate(sides, 1)
+        times = alternate(sides, flags.rounds)
+        pairs = zip(times['loop'], times['bare'], strict=True)
+        over = [100 * (loop / bare - 1) for loop, bare in pairs]
+        best = 100 * (min(times['loop']) / min(times['bare']) - 1)
+        low, middle, high = statistics.quantiles(over, n=4)
+        more = f'{middle:+.1f} % ({low:+.1f} to {high:+.1f})'
+        both = spread(times['bare'], 2), spread(times['loop'], 2)
+        rows.append([name, *both, more, f'{best:+.1f} %'])
+    print(setting())
+    header = ['step', 'bare, ms', 'loop, ms', 'more, quartiles', 'more, of minima']
+    print(markdown(header, rows))
+
+
+if __name__ == '__main__':
+    main()
