@@ -6,22 +6,18 @@ of its activations. Knows nothing of nets, training or configs.
 
 import functools
 
-import jax.numpy as jnp
 from flax import nnx
 
 from models.convolution import convolve
-
-# He et al. 2015, https://arxiv.org/abs/1502.01852, over the outputs as torchvision.
-he_normal = nnx.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+from models.norms import batch_norm
 
 
 class ConvNorm(nnx.Module):
-    """Convolution without bias, batch normalisation, and ReLU where wanted.
+    """Convolution without bias, normalisation, and ReLU where wanted.
 
     `[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), D]` for odd kernels:
     padded by `kernel_size // 2` on each side, as PyTorch does ('SAME' would pad
-    differently at stride 2). Ioffe and Szegedy 2015,
-    https://arxiv.org/abs/1502.03167.
+    differently at stride 2).
     """
 
     def __init__(
@@ -31,11 +27,16 @@ class ConvNorm(nnx.Module):
         kernel_size: int = 3,
         stride: int = 1,
         *,
+        groups: int = 1,
+        norm=batch_norm,
         activation: bool = True,
         dtype='float32',
         rngs: nnx.Rngs,
     ):
-        """Builds the parts; `activation=False` leaves the ReLU to who adds the maps."""
+        """Builds the parts; `norm(channels, rngs=)` makes the one in the middle.
+
+        `activation=False` leaves the ReLU to who adds the maps.
+        """
         padding = kernel_size // 2
         self.conv = nnx.Conv(
             in_channels,
@@ -43,25 +44,29 @@ class ConvNorm(nnx.Module):
             (kernel_size, kernel_size),
             stride,
             padding=((padding, padding), (padding, padding)),
+            feature_group_count=groups,
             use_bias=False,
-            kernel_init=he_normal,
+            kernel_init=he_normal(groups),
             conv_general_dilated=convolve,
             dtype=dtype,
             rngs=rngs,
         )
         # Scales start at one, also the last of a block: starting that at zero (Goyal et
         # al. 2017) gained nothing on the digits, and would stop the block's gradients.
-        # float32 also where activations are bfloat16: nnx.BatchNorm would round its
-        # running statistics to its own dtype. The decay of 0.9 is torch's momentum 0.1.
-        self.norm = nnx.BatchNorm(
-            out_channels, momentum=0.9, epsilon=1e-5, dtype=jnp.float32, rngs=rngs
-        )
+        self.norm = norm(out_channels, rngs=rngs)
         self.activation = activation
 
     def __call__(self, images):
-        maps = self.conv(images)
-        maps = self.norm(maps).astype(maps.dtype)
+        maps = self.norm(self.conv(images))
         return nnx.relu(maps) if self.activation else maps
+
+
+def he_normal(groups: int = 1):
+    """An initializer over the outputs that an input reaches: those of its group.
+
+    He et al. 2015, https://arxiv.org/abs/1502.01852, section 2.2, backward propagation.
+    """
+    return nnx.initializers.variance_scaling(2.0 * groups, 'fan_out', 'normal')
 
 
 class BasicBlock(nnx.Module):
@@ -72,10 +77,9 @@ class BasicBlock(nnx.Module):
 
     expansion = 1
 
-    def __init__(
-        self, in_channels: int, width: int, stride: int = 1, *, dtype='float32', rngs
-    ):
-        conv = functools.partial(ConvNorm, dtype=dtype, rngs=rngs)
+    def __init__(self, in_channels: int, width: int, stride: int = 1, **parts):
+        """Builds the block; `parts` are what every `ConvNorm` of it takes."""
+        conv = functools.partial(ConvNorm, **parts)
         self.conv1 = conv(in_channels, width, 3, stride)
         self.conv2 = conv(width, width, 3, activation=False)
         self.shortcut = _shortcut(conv, in_channels, width, stride)
@@ -95,13 +99,24 @@ class Bottleneck(nnx.Module):
     expansion = 4
 
     def __init__(
-        self, in_channels: int, width: int, stride: int = 1, *, dtype='float32', rngs
+        self,
+        in_channels: int,
+        width: int,
+        stride: int = 1,
+        *,
+        widen: int = 1,
+        groups: int = 1,
+        **parts,
     ):
-        conv = functools.partial(ConvNorm, dtype=dtype, rngs=rngs)
-        out_channels = self.expansion * width
-        self.conv1 = conv(in_channels, width, 1)
-        self.conv2 = conv(width, width, 3, stride)
-        self.conv3 = conv(width, out_channels, 1, activation=False)
+        """Builds the block; `parts` are what every `ConvNorm` of it takes.
+
+        The 3x3 has `widen * width` channels, in so many `groups`.
+        """
+        conv = functools.partial(ConvNorm, **parts)
+        inner, out_channels = widen * width, self.expansion * width
+        self.conv1 = conv(in_channels, inner, 1)
+        self.conv2 = conv(inner, inner, 3, stride, groups=groups)
+        self.conv3 = conv(inner, out_channels, 1, activation=False)
         self.shortcut = _shortcut(conv, in_channels, out_channels, stride)
 
     def __call__(self, images):

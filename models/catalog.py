@@ -1,21 +1,35 @@
-"""Models by name, for people in a notebook; a name is a row of one table."""
+"""Models by name, for people in a notebook; a name is a row of one table.
+
+The file of a family adds its rows when it is imported, so that a new family is one
+file, and one import line in `models/__init__.py` or in a config of one's own.
+"""
 
 import difflib
 import fnmatch
-import functools
+from collections.abc import Callable, Mapping
 
 import jax
 from flax import nnx
 
 from models.heads import Classifier
-from models.mlp import MLP
 from models.net import Net
-from models.resnet import STAGES, ResNet
+from models.streams import make_rngs
 
-BACKBONES = {
-    **{f'resnet{depth}': functools.partial(ResNet, depth=depth) for depth in STAGES},
-    'mlp': MLP,
-}
+BACKBONES: dict[str, Callable[..., nnx.Module]] = {}
+HEADS: dict[str, Callable[..., nnx.Module]] = {}
+
+
+def add_models(
+    rows: Mapping[str, Callable[..., nnx.Module]],
+    head: Callable[..., nnx.Module] = Classifier,
+) -> None:
+    """Adds backbones by name: `add_models({'tiny': functools.partial(Tiny, depth=2)})`.
+
+    A name that stands in the table already is replaced. The head is what the papers
+    put on these backbones.
+    """
+    BACKBONES.update(rows)
+    HEADS.update(dict.fromkeys(rows, head))
 
 
 def list_models(pattern: str = '*') -> list[str]:
@@ -38,26 +52,62 @@ def create_model(
       input_shape: (height, width, channels) of an image.
 
     Returns:
-      A `Net`: images `[B, H, W, C]` -> logits `[B, num_classes]`, in training mode
+      A `Net`: images `[B, H, W, C]` -> logits `[B, num_classes]` (of each pixel,
+      `[B, H, W, num_classes]`, where the name is 'unet'), in training mode
       (`nnx.view(model, deterministic=True, use_running_average=True,
       raise_if_not_found=False)` evaluates).
 
     Raises:
       ValueError: for a name that the table lacks, with the nearest ones.
     """
-    if name not in BACKBONES:
-        near = difflib.get_close_matches(name, BACKBONES) or list_models()
-        raise ValueError(f'No model is called {name!r}; nearest: {", ".join(near)}.')
+    backbone = _find(name)
 
     # One compiled program draws all weights; the eager way compiles one per shape.
     @jax.jit
     def build(key):
         return Net(
-            BACKBONES[name],
-            Classifier,
+            backbone,
+            HEADS[name],
             input_shape=input_shape,
             num_outputs=num_classes,
-            rngs=nnx.Rngs(key),
+            rngs=make_rngs(key),
         )
 
     return build(jax.random.key(seed))
+
+
+def create_backbone(
+    family: str,
+    variant: str = '',
+    seed: int = 0,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+) -> nnx.Module:
+    """A backbone alone, with random weights: `create_backbone('vit', 's16')`.
+
+    Args:
+      family: a family such as 'resnet', or a whole name of `list_models()`.
+      variant: what stands behind the family's name there, such as '50' or 's16'.
+      seed: of the weights and of dropout.
+      input_shape: (height, width, channels) of an image.
+
+    Returns:
+      A module with `channels` and `strides`: images `[B, H, W, C]` -> list of its
+      maps, fine to coarse.
+
+    Raises:
+      ValueError: for a name that the table lacks, with the nearest ones.
+    """
+    joined = f'{family}{variant}'
+    name = joined if joined in BACKBONES else f'{family}_{variant}'
+    backbone = _find(name.removesuffix('_'))
+    build = jax.jit(lambda key: backbone(input_shape, rngs=make_rngs(key)))
+    return build(jax.random.key(seed))
+
+
+def _find(name: str) -> Callable[..., nnx.Module]:
+    if name not in BACKBONES:
+        near = ', '.join(difflib.get_close_matches(name, BACKBONES, cutoff=0.0))
+        raise ValueError(
+            f'No model is called {name!r}; nearest: {near} (all: models.list_models()).'
+        )
+    return BACKBONES[name]

@@ -7,15 +7,22 @@ becomes one product of the pixels it sees with the taps that see them. Taps that
 would only see padding are never touched, so a 3x3 kernel on a 1x1 map costs as
 much as a 1x1 kernel. A 1x1 kernel is one product for all positions, on maps of
 any size: its gradients take a third of XLA's time at 56x56, 256 to 64 channels.
+A kernel for each channel alone is a sum of shifted maps (`models.depthwise`).
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from models.depthwise import depthwise
+
 CHANNELS_LAST = ('NHWC', 'HWIO', 'NHWC')
 # Measured with 3x3 kernels: 9 positions (3x3 maps) take 0.7 of XLA's time, 16 take 1.3.
 MOST_POSITIONS = 9
+# Shifted maps take a second to compile; fewer products than this never repay it.
+FEWEST_PRODUCTS = 2**20
 UNPLAIN = ('precision', 'preferred_element_type', 'out_sharding')
 
 
@@ -43,6 +50,8 @@ def convolve(images, kernel, strides=(1, 1), padding='SAME', **options):
         padding = lax.padtype_to_pads(
             images.shape[1:3], kernel.shape[:2], strides, padding
         )
+    if options.get('feature_group_count', 1) > 1:
+        return depthwise(images, kernel, strides, padding)
     if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
         return _pointwise(images, kernel, strides)
     rows, columns = (
@@ -62,18 +71,25 @@ def _lax_convolve(images, kernel, strides, padding, options):
 
 
 def _is_plain(images, kernel, options) -> bool:
-    """Whether these are channels-last maps, in one group, not dilated."""
+    """Whether these are channels-last maps, in one group or one each, not dilated."""
     numbers = options.get('dimension_numbers', CHANNELS_LAST)
     dilations = (options.get('lhs_dilation'), options.get('rhs_dilation'))
+    groups = options.get('feature_group_count', 1)
     return (
         images.ndim == 4
         and lax.conv_dimension_numbers(images.shape, kernel.shape, CHANNELS_LAST)
         == lax.conv_dimension_numbers(images.shape, kernel.shape, numbers)
-        and options.get('feature_group_count', 1) == 1
+        and (groups == 1 or _is_worth_shifting(images, kernel, groups))
         and options.get('batch_group_count', 1) == 1
         and all(dilation is None or set(dilation) == {1} for dilation in dilations)
         and all(options.get(name) is None for name in UNPLAIN)
     )
+
+
+def _is_worth_shifting(images, kernel, groups: int) -> bool:
+    """Whether each channel has its own kernel, and there is enough to compute."""
+    alone = groups == images.shape[-1] == kernel.shape[-1]
+    return alone and images.size * math.prod(kernel.shape[:2]) >= FEWEST_PRODUCTS
 
 
 def _windows(size: int, taps: int, stride: int, pads: tuple[int, int]):

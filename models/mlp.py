@@ -9,6 +9,7 @@ from annotated_types import Ge, Interval
 from flax import nnx
 
 from models.arguments import check_at_least_one, check_rate
+from models.catalog import add_models
 
 
 @gin.register
@@ -20,7 +21,7 @@ class MLP(nnx.Module):
 
     Attributes:
       channels: (hidden_dim,).
-      strides: one cell sees the whole image, so the longer side of it.
+      strides: (None,); the features have no positions.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class MLP(nnx.Module):
         check_rate('MLP', dropout=dropout)
         sizes = [math.prod(input_shape), *num_layers * [hidden_dim]]
         self.channels = (hidden_dim,)
-        self.strides = (max(input_shape[:2]),)
+        self.strides = (None,)
         self.layers = nnx.List(
             nnx.Linear(*pair, dtype=dtype, rngs=rngs)
             for pair in itertools.pairwise(sizes)
@@ -55,3 +56,6 @@ class MLP(nnx.Module):
         for layer in self.layers:
             features = self.dropout(nnx.gelu(layer(features)))
         return [features]
+
+
+add_models({'mlp': MLP})

@@ -27,17 +27,19 @@ class Net(nnx.Module):
         head: Callable[..., nnx.Module],
         dtype: Dtype = 'float32',
         *,
-        input_shape: tuple[int, int, int],
+        input_shape: tuple[int, ...],
         num_outputs: int,
         rngs: nnx.Rngs,
     ):
         """Builds both parts, each told what it needs to know.
 
         Args:
-          backbone: called with (input_shape, dtype=, rngs=); must say `channels`.
-          head: called with (channels of the coarsest map, num_outputs, dtype=, rngs=).
+          backbone: called with (input_shape, dtype=, rngs=); must say the `channels`
+            and `strides` of its maps.
+          head: called with (channels, num_outputs, strides=, dtype=, rngs=), where
+            channels and strides are those of all maps, fine to coarse.
           dtype: of the activations; parameters and statistics are float32.
-          input_shape: (height, width, channels) of an image.
+          input_shape: (height, width, channels) of an image, or (features,).
           num_outputs: what the task asks for, such as the number of classes.
           rngs: draws the weights (`params`) and dropout masks (`dropout`).
 
@@ -46,8 +48,8 @@ class Net(nnx.Module):
         """
         dtype = _activation_dtype(dtype)
         self.backbone = backbone(input_shape, dtype=dtype, rngs=rngs)
-        in_features = self.backbone.channels[-1]
-        self.head = head(in_features, num_outputs, dtype=dtype, rngs=rngs)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.head = head(channels, num_outputs, strides=strides, dtype=dtype, rngs=rngs)
 
     def __call__(self, images):
         """`[B, H, W, C]` -> what the head gives, such as logits `[B, classes]`."""

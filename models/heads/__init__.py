@@ -1,0 +1,13 @@
+"""Heads: from a backbone's maps to outputs; they know neither backbone nor task.
+
+A head is called as `Head(channels, num_outputs, strides=, dtype=, rngs=)`, with the
+channels and strides of all maps of a backbone, fine to coarse (a stride of None says
+that there are no positions), and takes the list of these maps.
+"""
+
+from models.heads.detector import Detector
+from models.heads.keypoints import KeypointHead
+from models.heads.pooled import Classifier, Regressor
+from models.heads.segmenter import Segmenter
+
+__all__ = ['Classifier', 'Detector', 'KeypointHead', 'Regressor', 'Segmenter']
