@@ -95,39 +95,22 @@ def coco_precision(rows):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+    images, objects = rows['boxes'].shape[:2]
     annotations, results = [], []
-    for image, row in np.ndindex(*rows['boxes'].shape[:2]):
-        keypoints = np.float64(rows['keypoints'][image, row])
-        y0, x0, y1, x1 = map(float, rows['boxes'][image, row])
-        if rows['box_labels'][image, row] >= 0:
-            annotation = {
-                'id': len(annotations) + 1,
-                'image_id': image + 1,
-                'category_id': 1,
-                'bbox': [x0, y0, x1 - x0, y1 - y0],
-                'area': float(rows['areas'][image, row]),
-                'iscrowd': int(rows['crowd'][image, row]),
-                'keypoints': keypoints.ravel().tolist(),
-                'num_keypoints': int((keypoints[:, 2] > 0).sum()),
-            }
-            annotations.append(annotation)
-        elif rows['boxes'].shape[1] > 1:
-            continue
-        found = np.float64(rows['found'][image, row])
-        result = {'image_id': image + 1, 'category_id': 1}
-        results.append(
-            result | {'keypoints': found.ravel().tolist(), 'score': found[:, 2].mean()}
-        )
-    images = [{'id': i + 1, 'width': 100, 'height': 100} for i in range(30)]
+    for image, row in np.ndindex(images, objects):
+        there = rows['box_labels'][image, row] >= 0
+        if there:
+            annotations.append(
+                annotation(rows, image, row) | {'id': image * 9 + row + 1}
+            )
+        if there or objects == 1:
+            results.append(result(rows, image, row))
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        categories = [
-            {'id': 1, 'name': 'face', 'keypoints': ['left eye', 'right eye', 'nose']}
-        ]
         truth.dataset = {
-            'images': images,
+            'images': [{'id': image + 1} for image in range(images)],
             'annotations': annotations,
-            'categories': categories,
+            'categories': [{'id': 1, 'name': 'face'}],
         }
         truth.createIndex()
         judge = COCOeval(truth, truth.loadRes(results), 'keypoints')
@@ -136,3 +119,29 @@ def coco_precision(rows):
         judge.accumulate()
     precision = judge.eval['precision'][:, :, 0, 0, 0]
     return precision.mean(), precision[0].mean(), precision[5].mean()
+
+
+def annotation(rows, image, row):
+    """An object as COCO's files hold it."""
+    keypoints = np.float64(rows['keypoints'][image, row])
+    y0, x0, y1, x1 = map(float, rows['boxes'][image, row])
+    return {
+        'image_id': image + 1,
+        'category_id': 1,
+        'bbox': [x0, y0, x1 - x0, y1 - y0],
+        'area': float(rows['areas'][image, row]),
+        'iscrowd': int(rows['crowd'][image, row]),
+        'keypoints': keypoints.ravel().tolist(),
+        'num_keypoints': int((keypoints[:, 2] > 0).sum()),
+    }
+
+
+def result(rows, image, row):
+    """A finding as COCO's results hold it."""
+    found = np.float64(rows['found'][image, row])
+    return {
+        'image_id': image + 1,
+        'category_id': 1,
+        'keypoints': found.ravel().tolist(),
+        'score': found[:, 2].mean(),
+    }
