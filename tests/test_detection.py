@@ -1,213 +1,39 @@
-"""Detection: targets and losses against plain loops, scores against COCO's own tool."""
+"""Detection: scores against COCO's own tool, and a run from a config."""
 
 import contextlib
 import dataclasses
 import io
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trainer.centres import Grid, Peaks, centre_maps, inside_maps
+from tests.detection_cases import (
+    NAMES,
+    make_batch,
+    make_boxes,
+    make_outputs,
+    measure,
+    prepared,
+)
 from trainer.coco_scores import box_iou
 from trainer.errors import UserError
 from trainer.evaluate import evaluate
 from trainer.experiment import load
 from trainer.job import make_job, open_job
-from trainer.losses_detection import centre_focal, generalised_iou
 from trainer.metrics_detection import detection_scores
-from trainer.tasks.detection import Detection
 
-NAMES = ('circle', 'square', 'triangle')
 SMALL = (
     'Shapes.size = 16',
     'Shapes.train = 40',
     'Shapes.test = 21',
+    'Net.backbone = @UNet',
+    'Detector.fpn = None',
     'UNet.width = 4',
     'UNet.depth = 1',
     'BATCH = 8',
 )
-
-
-def prepared(names=NAMES, shape=(32, 48, 3), **options):
-    facts = types.SimpleNamespace(class_names=names, image_shape=shape)
-    return Detection(**options).prepare(facts)
-
-
-def make_boxes(rng, *shape, size=(32, 48)):
-    """Random boxes of some area, y0, x0, y1, x1."""
-    corners = rng.random((*shape, 2, 2)) * np.subtract(size, 4)
-    low = corners.min(-2)
-    return np.concatenate([low, corners.max(-2) + 1 + 3 * rng.random(low.shape)], -1)
-
-
-def make_batch(seed, batch=4, objects=5):
-    """Boxes with padding anywhere, crowds, and an image without any object."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(-1, len(NAMES), (batch, objects)).astype(np.int32)
-    labels[1] = -1
-    return {
-        'boxes': make_boxes(rng, batch, objects).astype(np.float32),
-        'box_labels': labels,
-        'crowd': (labels >= 0) & (rng.random(labels.shape) < 0.2),
-        'mask': np.ones(batch, bool),
-    }
-
-
-def make_outputs(seed, batch=4, rows=8, columns=12):
-    rng = np.random.default_rng(seed)
-    return {
-        name: rng.normal(size=(batch, rows, columns, depth)).astype(np.float32)
-        for name, depth in (('heatmap', len(NAMES)), ('offset', 2), ('size', 2))
-    }
-
-
-@pytest.mark.parametrize(
-    ('image', 'cells', 'stride'),
-    [
-        ((32, 48), (8, 12), 4),
-        ((33, 21), (5, 3), 8),
-        ((28, 42), (2, 3), 14),
-        ((9, 10), (9, 10), 1),
-        ((32, 33), (4, 5), 8),
-    ],
-)
-def test_the_stride_follows_from_the_sizes(image, cells, stride):
-    assert Grid(*image, *cells).stride == stride
-
-
-def test_boxes_and_what_a_detector_says_are_each_others_inverse():
-    grid = Grid(32, 48, 8, 12)
-    boxes = make_boxes(np.random.default_rng(0), 3, 6)
-    cells = grid.cells_of(boxes)
-    offset, size = grid.offset_and_size(boxes, cells)
-    assert np.abs(offset).max() <= 0.5 + 1e-6
-    np.testing.assert_allclose(grid.boxes(offset, size, cells), boxes, atol=1e-4)
-
-
-def test_centre_maps_equal_a_loop_over_objects():
-    batch, grid = make_batch(1), Grid(32, 48, 8, 12)
-    found = jax.jit(lambda b, c: centre_maps(grid, b, c, 3))(
-        batch['boxes'], batch['box_labels']
-    )
-    expected = np.zeros((4, 8, 12, 3))
-    row, column = np.mgrid[:8, :12]
-    for i, n in np.argwhere(batch['box_labels'] >= 0):
-        y0, x0, y1, x1 = batch['boxes'][i, n]
-        away_y = row - (y0 + y1) / 2 // 4
-        away_x = column - (x0 + x1) / 2 // 4
-        sigma_y, sigma_x = 0.09 * (y1 - y0) / 4, 0.09 * (x1 - x0) / 4
-        bell = np.exp(-((away_y / sigma_y) ** 2 + (away_x / sigma_x) ** 2) / 2)
-        heat = expected[i, ..., batch['box_labels'][i, n]]
-        heat[:] = np.maximum(heat, bell)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert ((found == 1) == (expected == 1)).all() and not found[1].any()
-
-
-def test_inside_maps_hold_the_middles_of_cells():
-    boxes = np.array([[[4.0, 6.0, 13.0, 11.0], [0, 0, 32, 48]]])
-    inside = inside_maps(Grid(32, 48, 8, 12), boxes, np.array([[2, -1]]), 3)
-    assert np.argwhere(inside[0]).tolist() == [
-        [1, 1, 2],
-        [1, 2, 2],
-        [2, 1, 2],
-        [2, 2, 2],
-    ]
-
-
-def test_the_focal_loss_equals_its_formula():
-    rng = np.random.default_rng(2)
-    logits, targets = rng.normal(size=(2, 3, 4, 5, 2))
-    targets = np.clip(np.abs(targets), 0, 1)
-    scored, count = rng.random(logits.shape) < 0.8, np.array([0, 1, 3])
-    p = 1 / (1 + np.exp(-logits))
-    losses = np.where(
-        targets == 1,
-        -((1 - p) ** 2) * np.log(p),
-        scored * -((1 - targets) ** 4) * p**2 * np.log(1 - p),
-    )
-    expected = losses.sum((1, 2, 3)) / [1, 1, 3]
-    found = centre_focal(logits, targets, scored, count)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_generalised_iou_of_known_boxes():
-    box = jnp.array([0.0, 0.0, 2.0, 2.0])
-    others = jnp.array([[0, 0, 2, 2], [0, 1, 2, 3], [0, 2, 2, 4], [4, 0, 6, 2]])
-    found = generalised_iou(box, others.astype(jnp.float32))
-    np.testing.assert_allclose(found, [1, 1 / 3, 0, -1 / 3], atol=1e-6)
-    assert generalised_iou(jnp.zeros(4), jnp.zeros(4)) == 0
-
-
-@pytest.mark.parametrize('box_loss', ['giou', 'l1'])
-def test_what_draws_the_labels_has_little_loss_and_decodes_to_them(box_loss):
-    task, batch = prepared(box_loss=box_loss, most=5), make_batch(3, objects=3)
-    batch['crowd'][:] = False
-    outputs = perfect_outputs(batch)
-    assert (task.loss(outputs, batch) < 1e-3).all()
-    assert (task.loss(make_outputs(3), batch) > 1).all()
-    found = jax.jit(task.decode)(outputs)
-    scores = task.summarize(measure(task, [(outputs, batch)]))
-    assert scores['map'] == scores['map50'] == 1.0
-    for i, labels in enumerate(batch['box_labels']):
-        sure = np.asarray(found['scores'][i]) > 0.5
-        assert sorted(found['box_labels'][i][sure].tolist()) == sorted(
-            labels[labels >= 0].tolist()
-        )
-
-
-def perfect_outputs(batch, cells=(8, 12)):
-    """What a detector that knows the labels says."""
-    grid = Grid(32, 48, *cells)
-    heat = centre_maps(grid, batch['boxes'], batch['box_labels'], len(NAMES))
-    outputs = {'heatmap': np.where(heat == 1, 20.0, -20.0)}
-    outputs |= {name: np.zeros((len(heat), *cells, 2)) for name in ('offset', 'size')}
-    for i, n in np.argwhere(batch['box_labels'] >= 0):
-        box = batch['boxes'][i, n]
-        cell = tuple(np.asarray(grid.cells_of(box)))
-        said = grid.offset_and_size(box, np.array(cell))
-        outputs['offset'][i][cell], outputs['size'][i][cell] = said
-    return {name: value.astype(np.float32) for name, value in outputs.items()}
-
-
-def test_padding_and_crowds_are_not_learnt():
-    task, batch = prepared(), make_batch(4)
-    batch['crowd'][2] = batch['box_labels'][2] >= 0
-    outputs = make_outputs(4)
-
-    @jax.jit
-    def losses(outputs, batch):
-        return task.loss(outputs, batch)
-
-    moved = batch['boxes'] + 3 * (batch['box_labels'] < 0)[..., None]
-    expected = losses(outputs, batch)
-    assert (expected == losses(outputs, batch | {'boxes': moved})).all()
-    assert losses(outputs, {k: v for k, v in batch.items() if k != 'crowd'})[1] > 0
-    gradient = jax.grad(lambda o: losses(o, batch).sum())(outputs)
-    assert all(np.isfinite(g).all() for g in gradient.values())
-    assert not gradient['size'][1:3].any()
-    hidden = inside_maps(
-        Grid(32, 48, 8, 12),
-        batch['boxes'],
-        np.where(batch['crowd'], batch['box_labels'], -1),
-        3,
-    )
-    assert hidden[2].any() and not gradient['heatmap'][2][hidden[2]].any()
-
-
-def test_only_peaks_are_found_the_highest_first():
-    heat = np.full((1, 8, 12, 3), -9.0, np.float32)
-    heat[0, 2, 3, 1], heat[0, 2, 4, 1], heat[0, 6, 6, 0] = 1.0, 2.0, 3.0
-    outputs = make_outputs(5, batch=1) | {'heatmap': heat}
-    found = Peaks((32, 48), 300)(outputs)
-    assert found['scores'].shape == (1, 8 * 12 * 3)
-    assert found['box_labels'][0, :2].tolist() == [0, 1]
-    assert (np.diff(found['scores'][0]) <= 0).all()
-    assert ((found['scores'] == 0) == (found['box_labels'] == -1)).all()
-    assert (found['boxes'] >= 0).all()
-    assert (found['boxes'].max((0, 1)) <= np.array([32, 48, 32, 48])).all()
 
 
 def coco_reference(rows, num_classes):
@@ -313,21 +139,6 @@ def test_overlaps_with_crowds_are_shares_of_the_box():
     objects = np.array([[0, 1, 4, 9], [0, 1, 2, 3.0]])
     found = box_iou(boxes, objects, np.array([True, False]))
     np.testing.assert_allclose(found, [[0.5, 1 / 3], [0, 0]])
-
-
-def measure(task, batches):
-    """The metrics of several batches of outputs and labels."""
-    collection = task.metrics(train=False)
-    parts = [
-        collection.single_from_model_output(
-            outputs=outputs, losses=jnp.zeros(len(batch['mask'])), **batch
-        )
-        for outputs, batch in batches
-    ]
-    total = collection.empty()
-    for part in parts:
-        total = total.merge(part)
-    return total
 
 
 def test_masked_images_and_absent_crowds_count_nowhere():

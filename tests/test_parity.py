@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from tests.peers import peer, randomise
 
 from models import Classifier, ConvNeXt, Net, ResNet, ViT
 from models.pretrained import convnext, resnet, vit
 from models.pretrained.mapping import export_weights, import_weights
+from tests.peers import peer, randomise
 
 CLASSES = 7
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +9,16 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from tests.segmentation_cases import NAMES, make_dataset, make_maps, prepared
 from trainer.data.source import IGNORE
 from trainer.errors import UserError
 from trainer.evaluate import evaluate
 from trainer.experiment import load
 from trainer.job import make_job, open_job
-from trainer.losses_segmentation import pixel_cross_entropy, soft_dice
 from trainer.metrics import summarize
 from trainer.metrics_segmentation import PixelAccuracy, segmentation_metrics
 from trainer.tasks.segmentation import Segmentation, fit
 
-NAMES = ('ground', 'circle', 'square')
 SMALL = (
     'Shapes.size = 16',
     'Shapes.train = 40',
@@ -29,83 +27,6 @@ SMALL = (
     'UNet.depth = 1',
     'BATCH = 8',
 )
-
-
-def make_dataset(names=NAMES, counts=(90, 10, 0)):
-    return types.SimpleNamespace(
-        segmentation_names=names, pixel_counts=lambda: np.array(counts)
-    )
-
-
-def prepared(**options):
-    return Segmentation(**options).prepare(make_dataset())
-
-
-def make_maps(seed, batch=6, classes=3, absent=(), size=(5, 7)):
-    """Logits with a chance to be right, label maps with ignored pixels."""
-    rng = np.random.default_rng(seed)
-    present = np.setdiff1d(np.arange(classes), absent)
-    labels = rng.choice(present, size=(batch, *size)).astype(np.uint8)
-    logits = rng.normal(size=(*labels.shape, classes)).astype(np.float32)
-    logits += 2 * np.eye(classes, dtype=np.float32)[labels]
-    logits[..., list(absent)] -= 100
-    labels[rng.random(labels.shape) < 0.2] = IGNORE
-    return logits, labels
-
-
-def softmax(logits):
-    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-
-
-@pytest.mark.parametrize('gamma', [0, 2.0])
-@pytest.mark.parametrize('weights', [None, (1.0, 2.0, 0.5)])
-def test_cross_entropy_equals_a_loop_over_pixels(weights, gamma):
-    logits, labels = make_maps(0)
-    labels[2] = IGNORE
-    expected = []
-    for image, found in zip(softmax(logits), labels, strict=True):
-        p, c = image[found != IGNORE], found[found != IGNORE]
-        own = p[np.arange(len(c)), c]
-        losses = -np.array(weights or (1, 1, 1))[c] * (1 - own) ** gamma * np.log(own)
-        expected.append(losses.mean() if len(c) else 0)
-    losses = jax.jit(
-        functools.partial(pixel_cross_entropy, class_weights=weights, focal_gamma=gamma)
-    )(logits, labels)
-    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize('weights', [None, (1.0, 2.0, 0.5)])
-def test_dice_equals_a_loop_over_images_and_classes(weights):
-    logits, labels = make_maps(1, absent=(1,))
-    labels[2] = IGNORE
-    expected = []
-    for image, found in zip(softmax(logits), labels, strict=True):
-        scored, total, weight = found != IGNORE, 0.0, 0.0
-        for c in np.unique(found[scored]):
-            p, t = image[scored][:, c], found[scored] == c
-            dice = 2 * p[t].sum() / (p.sum() + t.sum())
-            total += (weights or (1, 1, 1))[c] * (1 - dice)
-            weight += (weights or (1, 1, 1))[c]
-        expected.append(total / weight if weight else 0)
-    losses = jax.jit(functools.partial(soft_dice, class_weights=weights))(
-        logits, labels
-    )
-    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_ignored_pixels_and_empty_images_have_no_gradient():
-    logits, labels = make_maps(2)
-    labels[0] = IGNORE
-    task = prepared(dice=1.0, focal_gamma=0.5)
-
-    @jax.jit
-    @jax.grad
-    def gradient(logits):
-        return jnp.sum(task.loss(logits, {'segmentation': labels}))
-
-    found = gradient(logits)
-    assert np.isfinite(found).all()
-    assert (np.abs(found).sum(-1) > 0).tolist() == (labels != IGNORE).tolist()
 
 
 def measure(collection, logits, labels, batch):
