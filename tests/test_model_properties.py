@@ -24,9 +24,9 @@ from models import (
 
 NARROW = [
     (resnet, 'WIDTHS', (32, 64, 96, 128)),
-    (resnet, 'STAGES', {k: (v[0], (1, 1, 2, 1)) for k, v in resnet.STAGES.items()}),
+    (resnet, 'STAGES', {k: (v[0], (1, 1, 1, 1)) for k, v in resnet.STAGES.items()}),
     (vit, 'SIZES', {'Ti': (16, 2, 2)}),
-    (convnext, 'SIZES', {'T': ((8, 12, 16, 24), (1, 1, 2, 1))}),
+    (convnext, 'SIZES', {'T': ((8, 12, 16, 24), (1, 1, 1, 1))}),
     (efficientnet, 'STAGES', [(*row[:3], 8, 1) for row in efficientnet.STAGES]),
     (efficientnet, 'STEM', 8),
     (efficientnet, 'TOP', 24),
@@ -47,6 +47,8 @@ BACKBONES = {
     'efficientnet': functools.partial(EfficientNet, drop_path=0.5, **SMALL),
 }
 SHAPE = (9, 10, 3)
+# Programs that run once: compiled in half the time.
+jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 # Group normalisation does in training what it does in evaluation.
 RANDOM = [name for name in BACKBONES if not name.endswith('group')]
 
@@ -75,7 +77,7 @@ def build(backbone, dtype='float32', **options):
     """A split net whose biases and scales are drawn: at zero they hide mistakes."""
     net = describe(backbone, dtype=dtype, **options)
 
-    @jax.jit
+    @jit
     def make(key):
         graph, params, rest = nnx.split(net(rngs=nnx.Rngs(key)), nnx.Param, ...)
         shift = jax.tree.map(lambda leaf: 0.3 * (leaf.ndim == 1), params)
@@ -97,7 +99,7 @@ def evaluating(model):
     )
 
 
-@jax.jit
+@jit
 def apply(model, images):
     return model(images)
 
@@ -107,7 +109,7 @@ def train(backbone, **options):
     """(outputs, gradient) of a net in training, from one compiled program."""
     graph, params, rest = build(backbone, **options)
 
-    @jax.jit
+    @jit
     @functools.partial(jax.grad, has_aux=True)
     def gradient(params):
         model = nnx.merge(graph, params, rest, copy=True)
@@ -146,7 +148,7 @@ def test_training_differs_from_evaluation_where_something_is_random(backbone):
     assert same == (backbone not in RANDOM)
 
 
-@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.parametrize('backbone', ['mlp', 'resnet18', 'vit-token', 'convnext'])
 def test_jit_changes_nothing(backbone):
     eager = make(backbone)(draw(8, *SHAPE))
     np.testing.assert_allclose(train(backbone)[0], eager, atol=2e-4, rtol=1e-4)
