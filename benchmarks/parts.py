@@ -20,7 +20,7 @@ INSIDE = {  # of a run, by class and method
         'save': 'save',
         'finish': 'last save',
     },
-    'trainer.train.Run': {'go': 'around', 'scores': 'test'},
+    'trainer.run.Run': {'go': 'around', 'scores': 'test'},
 }
 
 

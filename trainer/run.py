@@ -1,0 +1,189 @@
+"""One run in its directory: begin or go on, train to the end, score, record.
+
+Opening the directory and its lock is `train.py`; the loop itself is `loop.py`.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+
+import jax
+
+from trainer import files, overview, provenance, resume, rundir, writers
+from trainer.checkpoints import CheckpointStore
+from trainer.console import Console, log
+from trainer.data.facts import facts_of
+from trainer.errors import Interrupted
+from trainer.evaluate import evaluate
+from trainer.experiment import describe
+from trainer.job import Job
+from trainer.loop import Loop
+from trainer.recorder import Recorder
+from trainer.results import headline, write_results
+from trainer.signals import Stop
+from trainer.state import TrainState
+from trainer.tensorboard import TensorBoardWriter
+from trainer.verdicts import make_plateau, make_tracker
+
+
+@dataclasses.dataclass
+class Run:
+    """A job in its directory."""
+
+    job: Job
+    directory: pathlib.Path
+    argv: tuple[str, ...]
+    stop: Stop
+    console: Console
+
+    def __post_init__(self):
+        keep = self.job.experiment.checkpoints.keep
+        self.config = describe(self.job.experiment)
+        self.store = CheckpointStore(self.directory / rundir.CHECKPOINTS, keep)
+        self.metrics = self.directory / rundir.METRICS
+        self.data = {role: d.fingerprint for role, d in self.job.datasets.items()}
+
+    def finished(self) -> dict | None:
+        """The results of a run that has nothing left to do, said aloud."""
+        results = rundir.results(self.directory)
+        if not results or results['total_steps'] < self.job.total_steps:
+            return None
+        self.console.say(
+            f'{self.directory} is finished (step {results["step"]}); set more epochs '
+            f'to go on with it, or give another --workdir.'
+        )
+        return results
+
+    def go(self) -> dict:
+        """Trains to the end and scores the best checkpoint."""
+        job = self.job
+        self.console.say(overview.describe_data(job))
+        with self.console.phases('init'):
+            state, loop = self.resumed() or self.begun()
+        step = int(state.step)
+        self.record_start()
+        self.console.say(overview.parameter_table(job))
+        log.info('parameters\n%s', overview.full_table(job))
+        with self.console.phases('compile'):
+            loop.train_step = job.compile_train_step()
+        self.say_cost(loop.train_step)
+        tensorboard = self.directory / rundir.TENSORBOARD
+        writer = writers.MultiWriter(
+            [
+                writers.JsonlWriter(self.metrics),
+                TensorBoardWriter(tensorboard, resumed_from=step or None),
+            ]
+        )
+        bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
+        with contextlib.closing(writer), bar:
+            loop.recorder = Recorder(job, writer, bar, job.rate, self.console.phases)
+            if loop.plateau is not None:
+                loop.recorder.scale = loop.plateau.scale
+            state = loop.run(state)
+            self.say_early_stop(loop)
+            best = loop.tracker.best_step or int(state.step)
+            scores = self.scores(best, state)
+            if scores:
+                writer.write_scalars(int(state.step), scores)
+        results = write_results(self.directory, job, int(state.step), best, scores)
+        self.console.say(f'{self.directory}: {headline(results)}')
+        return results
+
+    def begun(self) -> tuple[TrainState, Loop]:
+        """The state before the first step."""
+        if self.store.steps():
+            raise AssertionError('restore returns a state where there are checkpoints')
+        self.job.compile_ahead()
+        writers.truncate(self.metrics, -1)
+        return self.job.init_state(), self.loop()
+
+    def resumed(self) -> tuple[TrainState, Loop] | None:
+        """The newest verified state, if this directory has one of this experiment."""
+        restored = self.store.restore(self.job.abstract_state(), check=self.check)
+        if restored is None:
+            return None
+        state, manifest = restored
+        step = manifest['step']
+        writers.truncate(self.metrics, step)
+        (self.directory / rundir.RESULTS).unlink(missing_ok=True)
+        self.console.say(f'going on from step {step:,} of {self.job.total_steps:,}')
+        if manifest['config']['epochs'] != self.config['epochs']:
+            self.console.say(
+                f'epochs were {manifest["config"]["epochs"]}, are '
+                f'{self.config["epochs"]}: the schedule is computed anew'
+            )
+        loop = self.loop()
+        loop.evaluated, loop.saved = manifest['evaluated'], step
+        loop.tracker = make_tracker(self.job, manifest['tracker'])
+        loop.plateau = make_plateau(self.job, manifest.get('plateau'))
+        return state, loop
+
+    def check(self, manifest: dict) -> None:
+        """Raises UserError unless the manifest is of this experiment and data."""
+        resume.check_config(manifest['config'], self.config)
+        names = self.job.datasets['train'].class_names
+        resume.check_class_names(manifest['class_names'], names)
+        resume.check_data(manifest['data'], self.data)
+        self.job.compile_ahead()  # while the state is read
+
+    def loop(self) -> Loop:
+        """The loop, at its very beginning."""
+        manifest = {
+            'config': self.config,
+            'data': self.data,
+            'class_names': list(self.job.datasets['train'].class_names),
+            'train_data': facts_of(self.job.datasets['train']),
+            'total_steps': self.job.total_steps,
+            'seed': self.job.experiment.seed,
+            'devices': overview.describe_devices(),
+        }
+        tracker, plateau = make_tracker(self.job), make_plateau(self.job)
+        return Loop(self.job, self.store, tracker, manifest, self.stop, plateau)
+
+    def record_start(self) -> None:
+        """Writes what was asked for and from where, before the first step."""
+        source = self.job.experiment.source
+        rundir.write_config(self.directory, self.config)
+        if source is not None:
+            files.write_text(self.directory / rundir.CONFIG_GIN, source.config_gin)
+            operative = self.directory / rundir.OPERATIVE_GIN
+            files.write_text(operative, source.operative_gin)
+        entry = provenance.provenance(
+            self.argv,
+            seed=self.job.experiment.seed,
+            data=self.data,
+            devices=[device.device_kind for device in jax.devices()],
+        )
+        provenance.append(self.directory, entry)
+
+    def say_cost(self, compiled) -> None:
+        """Devices and floating-point operations of a step."""
+        flops = overview.step_flops(compiled)
+        cost = f', {flops / 1e9:,.1f} GFLOP a step on each' if flops else ''
+        self.console.say(
+            f'{overview.describe_devices()}{cost}; run directory {self.directory}'
+        )
+
+    def say_early_stop(self, loop: Loop) -> None:
+        """Says why a run ends before its last step."""
+        tracker = loop.tracker
+        if tracker.should_stop:
+            self.console.say(
+                f'stopped early: {tracker.metric} has not improved in '
+                f'{tracker.patience} evaluations; best was step {tracker.best_step}'
+            )
+
+    def scores(self, best: int, state: TrainState) -> dict:
+        """Scores of the best checkpoint on the test data, none without such data.
+
+        Raises:
+          Interrupted: a signal came; the same command scores again.
+        """
+        if 'test' not in self.job.datasets:
+            return {}
+        if best != int(state.step):
+            state, _ = self.store.load(best, self.job.abstract_state())
+        scores = evaluate(self.job, 'test', *state.weights, self.stop)
+        if scores is None:
+            raise Interrupted(f'{self.stop.name} while scoring the test data')
+        return scores
