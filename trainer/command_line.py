@@ -47,6 +47,11 @@ COMMANDS = {
     ),
     'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
     'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),
+    'checkpoints': Command(
+        'the checkpoints of a run: step, score, size, health',
+        ('workdir', 'resume', 'verify', 'json'),
+        '[RUN]',
+    ),
     'doctor': Command('whether this machine can train, what mends it', ('json',)),
 }
 
@@ -98,6 +103,9 @@ flags.DEFINE_boolean(
     False,
     "Also live through the run's parts, in seconds.",
     flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    'verify', False, 'Also read and check every array.', flag_values=FLAGS
 )
 flags.DEFINE_boolean('json', False, 'JSON, not a table.', flag_values=FLAGS)
 flags.DEFINE_boolean(
@@ -168,7 +176,7 @@ def help_lines() -> list[str]:
     """Commands, and each flag with the commands that look at it."""
     lines = ['commands']
     for name, command in COMMANDS.items():
-        lines.append(f'  {name:<9} {command.words:<8} {command.help}')
+        lines.append(f'  {name:<11} {command.words:<7} {command.help}')
     lines += ['', 'flags']
     for flag in sorted(flag for flag in FLAGS if len(flag) > 1):
         readers = [name for name, command in COMMANDS.items() if flag in command.flags]

@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from trainer import answers, files, rundir
@@ -75,7 +76,26 @@ def runs(flags, words: Sequence[str]) -> int:
     return _say([run_list.run_table(found)])
 
 
+def checkpoints(flags, words: Sequence[str]) -> int:
+    """The checkpoints of a run, and whether they are what was saved."""
+    from trainer.checkpoint_list import checkpoint_table
+    from trainer.checkpoint_list import checkpoints as listed
+
+    if len(words) > 1:
+        raise UserError(f'checkpoints takes one run, not {len(words)}: {words[1]!r}.')
+    directory = rundir.find(words[0]) if words else run_of(flags, 'checkpoints')
+    found = listed(directory, flags.verify)
+    if flags.json:
+        _say_json(found)
+    elif found:
+        _say([checkpoint_table(found, time.time())])
+    else:
+        tell(f'{directory} has no checkpoint yet.')
+    return DONE if all(one.good for one in found) else USER_ERROR
+
+
 COMMANDS: dict[str, Callable] = {
+    'checkpoints': checkpoints,
     'predict': predict,
     'models': models,
     'doctor': doctor,

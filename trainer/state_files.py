@@ -58,6 +58,24 @@ def load(directory: pathlib.Path, manifest: dict, abstract_state):
     return jax.tree.unflatten(jax.tree.structure(abstract_state), leaves.values())
 
 
+def verify_arrays(directory: pathlib.Path, manifest: dict) -> None:
+    """Reads every array of a checkpoint, whatever its state is made of.
+
+    Raises:
+      UserError: the machine is short of something.
+      Damaged: an array is not what was saved; names the leaf where that is known.
+    """
+    described = manifest['leaves'].items()
+    load(
+        directory,
+        manifest,
+        {
+            name: jax.ShapeDtypeStruct(tuple(leaf['shape']), jnp.dtype(leaf['dtype']))
+            for name, leaf in described
+        },
+    )
+
+
 def _describe(leaves: dict) -> dict[str, dict]:
     """Shape and type of every leaf, as JSON."""
     return {
