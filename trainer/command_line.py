@@ -82,7 +82,12 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     'name', None, 'Overrides Experiment.name: the run directory.', flag_values=FLAGS
 )
-flags.DEFINE_string('split', 'test', 'train, eval or test.', flag_values=FLAGS)
+flags.DEFINE_string(
+    'split',
+    'test',
+    'train, eval, test, or a name in Experiment.evaluations.',
+    flag_values=FLAGS,
+)
 flags.DEFINE_string('checkpoint', 'best', 'best, last or a step.', flag_values=FLAGS)
 flags.DEFINE_integer(
     'top', 5, 'How many classes, the likeliest first.', 1, flag_values=FLAGS

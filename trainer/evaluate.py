@@ -21,7 +21,18 @@ from trainer.network import Arrays
 from trainer.results import is_part
 from trainer.signals import stop_on_signals
 
-PREFIX = {'train': 'train', 'eval': 'val', 'test': 'test'}
+PREFIX = {'eval': 'val'}  # of scores, where it is not the role itself
+
+
+def prefix_of(role: str) -> str:
+    """What the scores of a role begin with: 'val' of 'eval', else its own name."""
+    return PREFIX.get(role, role)
+
+
+def role_of(metric: str) -> str:
+    """The role that a logged name such as 'val/loss' is a score of."""
+    prefix = metric.partition('/')[0]
+    return next((role for role, name in PREFIX.items() if name == prefix), prefix)
 
 
 def evaluate(
@@ -31,7 +42,7 @@ def evaluate(
 
     Args:
       job: the run.
-      split: 'train', 'eval' or 'test'; must be open in the job.
+      split: a role such as 'eval' or 'test'; must be open in the job.
       params, model_state: the weights to score.
       stop: true once a signal has asked to stop; polled at every batch.
 
@@ -50,7 +61,7 @@ def evaluate(
         if len(in_flight) > 1:
             jax.block_until_ready(in_flight.popleft())
     summary = job.task.summarize(collector.give(metrics))
-    return {f'{PREFIX[split]}/{key}': value for key, value in summary.items()}
+    return {f'{prefix_of(split)}/{key}': value for key, value in summary.items()}
 
 
 def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> dict:
@@ -58,7 +69,7 @@ def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> di
 
     Args:
       directory: the run's.
-      split: 'train', 'eval' or 'test', as the run's config names them.
+      split: 'train', 'eval', 'test' or a name in the config's `evaluations`.
       checkpoint: 'best', 'last' or a step.
 
     Returns:
@@ -84,7 +95,7 @@ def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> di
         raise Interrupted(f'{stop.name}; nothing was written')
     names = part_names(job.datasets['train'])
     say(f'{split}: {len(job.datasets[split]):,} examples, checkpoint of step {step}')
-    say(score_table(scores, PREFIX[split], names))
+    say(score_table(scores, prefix_of(split), names))
     results = {'checkpoint/step': step, 'examples': len(job.datasets[split]), **scores}
     files.write_json(directory / f'evaluation_{split}.json', results)
     return results
@@ -147,9 +158,8 @@ def score_table(scores: dict, prefix: str, names: Mapping[str, Sequence[str]]) -
 
 
 def _check_split(experiment, split: str) -> None:
-    named = [s for s in PREFIX if getattr(experiment, f'{s}_data') is not None]
-    if split not in named:
+    if split not in experiment.roles:
         raise UserError(
-            f'This run has no split {split!r}; choose {", ".join(named)} '
-            f"(its config's train_data, eval_data and test_data)."
+            f'This run has no split {split!r}; choose {", ".join(experiment.roles)} '
+            f"(its config's train_data, eval_data, test_data and evaluations)."
         )

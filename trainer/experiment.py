@@ -17,6 +17,7 @@ from trainer.data.images import Images
 from trainer.descent import Average
 from trainer.description import describe
 from trainer.errors import UserError
+from trainer.evaluations import Evaluation, check_names
 from trainer.lint import report
 from trainer.lint.run_name import refused
 from trainer.optimizers import adamw
@@ -45,6 +46,8 @@ class Experiment:
       train_data: what is trained on.
       eval_data: what is evaluated after every `eval_every` epochs.
       test_data: what the best checkpoint is scored on, once, at the end.
+      evaluations: further sets that are scored while it trains, by name; their scores
+        are logged as '<name>/...'.
       epochs: how long to train.
       seed: of weights, order, augmentation and dropout.
       optimizer: called with the schedule.
@@ -71,6 +74,7 @@ class Experiment:
     train_data: Images
     eval_data: Images | None = None
     test_data: Images | None = None
+    evaluations: Mapping[str, Evaluation] = dataclasses.field(default_factory=dict)
     epochs: Annotated[float, Gt(0)]
     seed: Annotated[int, Ge(0)] = 0
     optimizer: Callable[..., optax.GradientTransformation] = adamw
@@ -90,10 +94,22 @@ class Experiment:
     save_every: Annotated[float, Gt(0)] = 1
     source: Source | None = dataclasses.field(default=None, compare=False, repr=False)
 
+    @property
+    def roles(self) -> dict[str, Images]:
+        """Every data set that the run has, by what it is for."""
+        images = {
+            'train': self.train_data,
+            'eval': self.eval_data,
+            'test': self.test_data,
+            **{name: further.data for name, further in self.evaluations.items()},
+        }
+        return {role: data for role, data in images.items() if data is not None}
+
     def __post_init__(self):
         message = refused(self.name)
         if message:
             raise UserError(f'Experiment.name = {self.name!r} {message}')
+        check_names(self.evaluations)
 
 
 def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:

@@ -5,7 +5,7 @@ The only room that knows all the others by their contracts; it takes no step its
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import optax
@@ -40,7 +40,8 @@ class Job:
 
     Attributes:
       experiment: as the config says.
-      datasets: the opened 'train', 'eval' and 'test' data that the config names.
+      datasets: the opened data by role: 'train', 'eval', 'test', and the names of
+        `Experiment.evaluations`, as far as the config has them.
       recipe: what the steps need to know.
       schedule: the learning rate as a function of the step.
       mesh: all devices.
@@ -63,6 +64,18 @@ class Job:
     def steps_per_epoch(self) -> int:
         """Whole batches in the training data; the remainder is dropped each epoch."""
         return self.datasets['train'].steps_per_epoch
+
+    def evaluated_at(self, step: int) -> tuple[str, ...]:
+        """The roles that are to be scored at a step; all are at the last."""
+        experiment = self.experiment
+        often = {'eval': experiment.eval_every}
+        for name, further in experiment.evaluations.items():
+            often[name] = further.every or experiment.eval_every
+        return tuple(
+            role
+            for role, epochs in often.items()
+            if due(step, self.every(epochs), self.total_steps)
+        )
 
     def every(self, epochs: float) -> int:
         """A number of epochs as a number of steps, at least one."""
@@ -114,12 +127,13 @@ class Job:
         return self.programs.begin_eval_step(self.datasets[split]).result()
 
 
-def open_job(experiment: Experiment, splits=('train', 'eval', 'test')) -> Job:
+def open_job(experiment: Experiment, splits: Sequence[str] | None = None) -> Job:
     """Opens the data and builds what the config describes.
 
     Args:
       experiment: as `load` gives it.
-      splits: which of its data sets are opened; 'train' always is, for its classes.
+      splits: which of its data sets are opened, None for all; 'train' always is, for
+        its classes.
 
     Raises:
       UserError: data that cannot be opened, a batch that does not divide over the
@@ -183,12 +197,13 @@ def _check_accumulate(experiment: Experiment) -> None:
         )
 
 
-def open_datasets(experiment: Experiment, splits) -> dict[str, Dataset]:
+def open_datasets(
+    experiment: Experiment, splits: Sequence[str] | None
+) -> dict[str, Dataset]:
     """The data sets of an experiment by role; all must be of the same classes."""
     datasets = {}
-    for split in ('train', *(s for s in splits if s != 'train')):
-        images = getattr(experiment, f'{split}_data')
-        if images is None:
+    for split, images in experiment.roles.items():
+        if splits is not None and split not in ('train', *splits):
             continue
         parallel.check_batch(f'{split}/Images', images.batch)
         datasets[split] = images.open()
@@ -201,6 +216,11 @@ def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:
         expected, came = getattr(train, what), getattr(other, what)
         if expected != came:
             raise UserError(
-                f'{split}_data has {what} {came}, but train_data has {expected}; '
+                f'The {split} data has {what} {came}, but train_data has {expected}; '
                 f'both must come from the same classes and be brought to one size.'
             )
+
+
+def due(step: int, every: int, last: int) -> bool:
+    """True at every `every`th step and at the last."""
+    return step > 0 and (step % every == 0 or step == last)

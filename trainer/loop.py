@@ -7,7 +7,7 @@ before that step is saved.
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -15,8 +15,8 @@ import numpy as np
 from trainer import parallel
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import Interrupted
-from trainer.evaluate import evaluate
-from trainer.job import Job
+from trainer.evaluate import evaluate, role_of
+from trainer.job import Job, due
 from trainer.plateau import PlateauTracker
 from trainer.recorder import Recorder, Stopwatch
 from trainer.selection import Tracker
@@ -102,32 +102,45 @@ class Loop:
             batches.close()
 
     def evaluate_if_due(self, state: TrainState, step: int) -> tuple[TrainState, bool]:
-        """Scores the evaluation data where the step asks for it, once.
+        """Scores the data sets for which the step asks, once.
 
         Returns:
           The state with the epoch's metrics begun anew, and whether it is the best.
         """
-        job = self.job
-        every = job.every(job.experiment.eval_every)
-        if step == self.evaluated or not due(step, every, job.total_steps):
+        job, roles = self.job, self.job.evaluated_at(step)
+        if step == self.evaluated or not roles:
             return state, False
         self.recorder.flush()
-        epoch = job.task.summarize(state.epoch)
-        scalars = {f'train/{key}_epoch': value for key, value in epoch.items()}
-        if 'eval' in job.datasets:
-            values = evaluate(job, 'eval', *state.weights, self.stop)
-            if values is None:
-                return state, False
-            scalars |= values
+        scalars = self.scores(state, roles)
+        if scalars is None:
+            return state, False
         self.recorder.evaluated(step, state, scalars)
         self.evaluated = step
-        improved = self.tracker.update(step, scalars.get(self.tracker.metric))
-        state = dataclasses.replace(state, epoch=job.fresh_metrics(train=True))
-        return self.scaled(state, step, scalars), improved
+        metric = self.tracker.metric
+        judged = role_of(metric) in roles
+        improved = judged and self.tracker.update(step, scalars.get(metric))
+        if 'eval' in roles:
+            state = dataclasses.replace(state, epoch=job.fresh_metrics(train=True))
+        return self.scaled(state, step, scalars, roles), improved
 
-    def scaled(self, state: TrainState, step: int, scalars: dict) -> TrainState:
+    def scores(self, state: TrainState, roles: Sequence[str]) -> dict | None:
+        """What is logged of the roles; None where a signal cut it short."""
+        scalars = {}
+        if 'eval' in roles:
+            epoch = self.job.task.summarize(state.epoch)
+            scalars = {f'train/{key}_epoch': value for key, value in epoch.items()}
+        for role in (role for role in roles if role in self.job.datasets):
+            values = evaluate(self.job, role, *state.weights, self.stop)
+            if values is None:
+                return None
+            scalars |= values
+        return scalars
+
+    def scaled(
+        self, state: TrainState, step: int, scalars: dict, roles: Sequence[str]
+    ) -> TrainState:
         """The state with the learning rate that a plateau makes of an evaluation."""
-        if self.plateau is None:
+        if self.plateau is None or role_of(self.plateau.plateau.metric) not in roles:
             return state
         scale = self.recorder.scale = self.plateau.update(step, scalars)
         everywhere = parallel.replicated(self.job.mesh)
@@ -163,8 +176,3 @@ class Loop:
             done = f'saved at step {step:,}' if step else 'before the first step'
             raise Interrupted(f'{self.stop.name}, {done}; the same command goes on')
         return state
-
-
-def due(step: int, every: int, last: int) -> bool:
-    """True at every `every`th step and at the last."""
-    return step > 0 and (step % every == 0 or step == last)

@@ -190,10 +190,8 @@ class Rehearsal:
 
     def evaluate(self):
         """Scores the first batches of each data set that a run scores."""
-        for role in ('eval', 'test'):
-            if role not in self.job.datasets:
-                continue
-            datasets = self.job.datasets
+        datasets = self.job.datasets
+        for role in (role for role in datasets if role != 'train'):
             part = datasets | {role: Excerpt(datasets[role], BATCHES)}
             job = dataclasses.replace(self.job, datasets=part)
             began = time.perf_counter()

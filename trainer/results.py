@@ -43,9 +43,15 @@ def headline(results: dict) -> str:
     numbers = [
         f'{key} {value:.4f}'
         for key, value in results.items()
-        if key.startswith(('val/', 'test/')) and not is_part(key) and value is not None
+        if is_score(key) and not is_part(key) and value is not None
     ]
     return ', '.join([f'best step {results["best/step"]}', *numbers])
+
+
+def is_score(key: str) -> bool:
+    """Whether a result is a score of a model: 'val/...', but nothing of training."""
+    prefix, slash, _ = key.partition('/')
+    return bool(slash) and prefix not in ('train', 'best')
 
 
 def is_part(key: str) -> bool:

@@ -8,6 +8,19 @@ import fnmatch
 
 from trainer.errors import UserError
 
+DATA = ('*_data', 'evaluations.*.data')
+PLACES = (  # where the data lies and how it is read; what it is, its fingerprint says
+    'workers',
+    'cache',
+    'data_dir',
+    'folder',
+    'source.annotations*',
+    'source.data_dir',
+    'source.file',
+    'source.folder',
+    'source.images*',
+    'source.masks',
+)
 MAY_CHANGE = (
     'name',
     'epochs',
@@ -18,17 +31,9 @@ MAY_CHANGE = (
     'save_every',
     'checkpoints*',
     'best.patience',
-    '*_data.workers',
-    '*_data.cache',
-    '*_data.data_dir',
-    '*_data.folder',
-    '*_data.source.annotations*',
-    '*_data.source.data_dir',
-    '*_data.source.file',
-    '*_data.source.folder',
-    '*_data.source.images*',
-    '*_data.source.masks',
     'test_data*',
+    'evaluations.*.every',
+    *(f'{data}.{key}' for data in DATA for key in PLACES),
 )
 
 
@@ -49,8 +54,8 @@ def check_config(saved: dict, given: dict) -> None:
 
 
 def check_data(saved: dict[str, str], given: dict[str, str]) -> None:
-    """Raises UserError where the training or evaluation data is not what it was."""
-    for split in ('train', 'eval'):
+    """Raises UserError where data that is trained on or scored meanwhile changed."""
+    for split in sorted((saved.keys() | given.keys()) - {'test'}):
         before, now = saved.get(split), given.get(split)
         if before != now:
             raise UserError(

@@ -7,6 +7,7 @@ import statistics
 from trainer import files, rundir
 from trainer.console import Console, table
 from trainer.experiment import Experiment, describe, load
+from trainer.results import is_part, is_score
 from trainer.signals import Stop
 from trainer.train import train
 
@@ -65,8 +66,8 @@ def summarize(results: dict[int, dict]) -> dict:
     """
     first = next(iter(results.values()))
     summary = {'name': first['name'], 'seeds': list(results)}
-    for key in (key for key in first if key.startswith(('val/', 'test/'))):
-        values = [run[key] for run in results.values()]
+    for key in filter(is_score, first):
+        values = [run.get(key) for run in results.values()]
         if None in values:
             continue
         summary[f'{key}/mean'] = statistics.fmean(values)
@@ -79,7 +80,7 @@ def seed_table(results: dict[int, dict], summary: dict) -> str:
     keys = [
         key.removesuffix('/mean')
         for key in summary
-        if key.endswith('/mean') and '_class_' not in key
+        if key.endswith('/mean') and not is_part(key.removesuffix('/mean'))
     ]
     rows = [[str(seed), *(run[key] for key in keys)] for seed, run in results.items()]
     rows += [[what, *(summary[f'{key}/{what}'] for key in keys)] for what in SPREAD]

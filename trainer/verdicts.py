@@ -3,6 +3,7 @@
 import difflib
 
 from trainer.errors import UserError
+from trainer.evaluate import prefix_of
 from trainer.job import Job
 from trainer.plateau import Plateau, PlateauTracker
 from trainer.selection import Tracker
@@ -41,7 +42,8 @@ def make_plateau(job: Job, seen: dict | None = None) -> PlateauTracker | None:
 def _check_metric(job: Job, key: str, metric: str) -> None:
     """Raises UserError where no evaluation gives a metric of that name."""
     known = job.task.summarize(job.task.metrics(train=False).empty())
-    metrics = [f'val/{name}' for name in known]
+    roles = job.experiment.roles.keys() - {'train', 'test'} | {'eval'}
+    metrics = [f'{prefix_of(role)}/{name}' for role in sorted(roles) for name in known]
     if metric not in metrics:
         near = difflib.get_close_matches(metric, metrics, 1) or metrics
         raise UserError(
