@@ -22,15 +22,14 @@ def main(argv: list[str]) -> int:
     """Runs the command that `argv` (with the program's name) asks for; an exit code."""
     try:
         return run(argv)
-    except errors.Ending as ending:
-        report(ending, ending.exit_code)
-        return ending.exit_code
     except KeyboardInterrupt:
         print('\ninterrupted', file=sys.stderr)
         return errors.INTERRUPTED
     except Exception as error:
-        report(error, errors.INTERNAL_ERROR)
-        return errors.INTERNAL_ERROR
+        ending = errors.ending_of(error)
+        code = getattr(ending, 'exit_code', errors.INTERNAL_ERROR)
+        report(ending, code)
+        return code
 
 
 def run(argv: list[str]) -> int:

@@ -26,6 +26,7 @@ from trainer.host_memory import keep_freed_memory
 from trainer.job import Job, open_job
 from trainer.loop import IN_FLIGHT, Loop
 from trainer.recorder import Recorder
+from trainer.saver import Saver
 from trainer.tensorboard import TensorBoardWriter
 from trainer.verdicts import make_tracker
 
@@ -37,13 +38,13 @@ CASES = {  # config, bindings and steps a turn, for steps of about 1, 10 and 100
 }
 
 
-class NoStore:
-    """Saves nothing."""
+class NoSaver(Saver):
+    """Saves nothing: that is measured elsewhere."""
 
     def save(self, *_):
-        """Saving is measured elsewhere."""
+        """Saves nothing."""
 
-    def wait(self):
+    def finish(self):
         """There is nothing to wait for."""
 
 
@@ -106,7 +107,7 @@ class Case:
             bar = console.bar(job.total_steps, 0, job.steps_per_epoch)
             stack.enter_context(bar)
             recorder = Timed(job, writer, bar, job.rate, console.phases)
-            loop = Loop(job, NoStore(), make_tracker(job), {}, stop=False)
+            loop = Loop(job, NoSaver(None), make_tracker(job), {}, stop=False)
             loop.train_step, loop.recorder = self.step, recorder
             jax.block_until_ready(loop.run(state))
             return 1e3 * (time.perf_counter() - recorder.began) / (self.steps - 1)

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.run_ends import assert_same_end, timeless
 from trainer.checkpoints import CheckpointStore
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -54,29 +55,6 @@ def stop_after(workdir, arguments, step, number, *, watched=None, **env):
     process.send_signal(number)
     output, _ = process.communicate(timeout=120)
     return process.returncode, output
-
-
-def timeless(workdir):
-    """The lines of metrics.jsonl as text, without what was timed."""
-    lines = (workdir / 'metrics.jsonl').read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [
-        json.dumps({k: v for k, v in row.items() if not k.startswith('perf/')})
-        for row in rows
-    ]
-
-
-def final_leaves(workdir):
-    """Fingerprints of all that the last checkpoint holds."""
-    store = CheckpointStore(workdir / 'checkpoints')
-    return store.manifest(store.steps()[-1])['leaves']
-
-
-def assert_same_end(one, other):
-    assert final_leaves(one) == final_leaves(other)
-    assert timeless(one) == timeless(other)
-    for name in ('results.json', 'training_history.json'):
-        assert (one / name).read_text() == (other / name).read_text()
 
 
 @pytest.mark.parametrize(

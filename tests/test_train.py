@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from trainer import resume, rundir
-from trainer.checkpoints import Checkpoints, CheckpointStore
+from trainer.checkpoints import CheckpointStore
 from trainer.errors import TrainingFailed, UserError
 from trainer.evaluate import chosen_step, evaluate_run
 from trainer.experiment import describe, load
+from trainer.saver import Checkpoints
 from trainer.selection import Best
 from trainer.train import train
 

@@ -7,38 +7,30 @@ run that holds the directory, the others only read.
 
 import dataclasses
 import os
-import sys
 from collections.abc import Callable, Collection
-from typing import Annotated
-
-import gin
-from annotated_types import Ge
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from trainer import manifest as manifests
 from trainer import orbax_files, state_files
 from trainer.errors import TrainingFailed, UserError
 from trainer.manifest import Damaged
+from trainer.screen import warn
 from trainer.step_directories import CORRUPT, StepDirectories
 
 CORRUPT_KEPT = 2
-
-
-@gin.register
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Checkpoints:
-    """How many checkpoints are kept, beside the best one.
-
-    Attributes:
-      keep: the newest ones.
-      every: of every so many epochs one is kept for ever.
-    """
-
-    keep: Annotated[int, Ge(1)] = 2
-    every: Annotated[int, Ge(1)] | None = None
+SLOW_SECONDS = 30  # after which a save that is waited for is mentioned
 
 
 class SaveFailed(TrainingFailed):
-    """A checkpoint could not be written; the ones before it are as they were."""
+    """A checkpoint could not be written; the ones before it are as they were.
+
+    Attributes:
+      what: the message without advice.
+    """
+
+    def __init__(self, what: str, advice: str = ''):
+        super().__init__(f'{what}. {advice}' if advice else what)
+        self.what = what
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +39,7 @@ class _Pending:
 
     step: int
     keep_steps: frozenset[int]
-    future: object
+    future: Future
 
 
 class CheckpointStore:
@@ -63,6 +55,12 @@ class CheckpointStore:
         self.directories = StepDirectories(directory)
         self.keep = keep
         self._pending: _Pending | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix='save')
+
+    @property
+    def busy(self) -> bool:
+        """True while a save is on its way to the disk."""
+        return self._pending is not None and not self._pending.future.done()
 
     def save(
         self, step: int, state, manifest: dict, keep_steps: Collection[int] = ()
@@ -88,23 +86,32 @@ class CheckpointStore:
             future = state_files.start_save(self.directories[step], state, sealed)
         except Exception as error:
             raise self._failure(step, error) from error
-        self._pending = _Pending(step, frozenset(keep_steps), future)
+        durable = self._writer.submit(_finish, future, self.directories[step])
+        self._pending = _Pending(step, frozenset(keep_steps), durable)
 
-    def wait(self) -> None:
+    def wait(self) -> int | None:
         """Waits until the save under way is on the disk, and then collects old ones.
+
+        Returns:
+          Its step; None if none was under way.
 
         Raises:
           SaveFailed: it is not; what was written of it is removed.
         """
         pending, self._pending = self._pending, None
         if pending is None:
-            return
+            return None
+        if wait([pending.future], SLOW_SECONDS).not_done:
+            warn(
+                f'the checkpoint of step {pending.step} has been on its way to the '
+                f'disk for over {SLOW_SECONDS} s; the run waits for it.'
+            )
         try:
             pending.future.result()
-            orbax_files.make_durable(self.directories[pending.step])
         except Exception as error:
             raise self._failure(pending.step, error) from error
         self.directories.keep(self.keep, pending.keep_steps)
+        return pending.step
 
     def steps(self) -> list[int]:
         """The steps on the disk, ascending; complete, but not verified."""
@@ -168,7 +175,11 @@ class CheckpointStore:
                 check(manifest)
                 state = state_files.load(path, manifest, abstract_state)
             except Damaged as damage:
-                _warn(step, damage, self.directories.set_aside(step).name)
+                aside = self.directories.set_aside(step).name
+                warn(
+                    f'the checkpoint of step {step} is damaged ({damage}); it is now '
+                    f'{aside}, and the one before it is used.'
+                )
             else:
                 self.directories.forget_corrupt(CORRUPT_KEPT)
                 return state, manifest
@@ -199,8 +210,8 @@ class CheckpointStore:
         then = f'resume from step {steps[-1]}' if steps else 'start again'
         return SaveFailed(
             f'The checkpoint of step {step} could not be written to '
-            f'{self.directories.root}: {orbax_files.reason(error)}. Make room or mend '
-            f'the disk, then {then}.'
+            f'{self.directories.root}: {orbax_files.reason(error)}',
+            f'Make room or mend the disk, then {then}.',
         )
 
     def _damaged(self, step: int, damage: Damaged) -> UserError:
@@ -211,12 +222,10 @@ class CheckpointStore:
         )
 
 
-def _warn(step: int, damage: Damaged, aside: str) -> None:
-    print(
-        f'warning: the checkpoint of step {step} is damaged ({damage}); it is now '
-        f'{aside}, and the one before it is used.',
-        file=sys.stderr,
-    )
+def _finish(future, directory) -> None:
+    """Waits for Orbax, and until what it wrote would outlive a loss of power."""
+    future.result()
+    orbax_files.make_durable(directory)
 
 
 def _listed(steps: list[int]) -> str:

@@ -85,12 +85,13 @@ def rehearse(flags) -> int:
 
 def evaluate(flags, argv: Sequence[str], started: float) -> int:
     """Scores a checkpoint of a run."""
-    from trainer.compilation import enable_cache
-    from trainer.evaluate import evaluate_run
+    with stop_on_signals('leaving after this batch') as stop:
+        from trainer.compilation import enable_cache
+        from trainer.evaluate import evaluate_run
 
-    enable_cache()
-    directory = questions.run_of(flags, 'evaluate')
-    evaluate_run(directory, flags.split, flags.checkpoint)
+        enable_cache()
+        directory = questions.run_of(flags, 'evaluate')
+        evaluate_run(directory, flags.split, flags.checkpoint, stop)
     return DONE
 
 

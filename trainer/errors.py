@@ -3,11 +3,16 @@
 Knows nothing else of Juniper, so every room may import it, before jax too.
 """
 
+import errno
+import os
+
 DONE = 0
 USER_ERROR = 2
 TRAINING_FAILED = 3
 INTERNAL_ERROR = 70
 INTERRUPTED = 75
+
+BAD_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
 class Ending(Exception):
@@ -32,3 +37,14 @@ class Interrupted(Ending):
     """A signal asked the run to stop; what was done is saved, and it can go on."""
 
     exit_code = INTERRUPTED
+
+
+def ending_of(error: Exception) -> Exception:
+    """The error itself; of a disk that is full or broken, what to say and do."""
+    if not isinstance(error, OSError) or error.errno not in BAD_DISK:
+        return error
+    where = error.filename or 'A file'
+    return TrainingFailed(
+        f'{where} could not be read or written: {os.strerror(error.errno).lower()}. '
+        f'Make room or mend the disk; the same command goes on.'
+    )

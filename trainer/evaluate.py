@@ -3,6 +3,7 @@
 The numbers are the same for any batch size and any number of devices.
 """
 
+import contextlib
 import pathlib
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,9 @@ from trainer.experiment import load
 from trainer.job import Job, open_job
 from trainer.network import Arrays
 from trainer.results import is_part
-from trainer.signals import stop_on_signals
+from trainer.signals import Stop, stop_on_signals
 
+LEAVING = 'leaving after this batch'
 PREFIX = {'eval': 'val'}  # of scores, where it is not the role itself
 
 
@@ -64,13 +66,16 @@ def evaluate(
     return {f'{prefix_of(split)}/{key}': value for key, value in summary.items()}
 
 
-def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> dict:
+def evaluate_run(
+    directory, split: str = 'test', checkpoint: str = 'best', stop: Stop | None = None
+) -> dict:
     """Scores a checkpoint of a finished or unfinished run, and writes the scores.
 
     Args:
       directory: the run's.
       split: 'train', 'eval', 'test' or a name in the config's `evaluations`.
       checkpoint: 'best', 'last' or a step.
+      stop: true once a signal has asked to stop; None handles signals here.
 
     Returns:
       What `evaluation_<split>.json` holds.
@@ -89,7 +94,9 @@ def evaluate_run(directory, split: str = 'test', checkpoint: str = 'best') -> di
     manifest = store.manifest(step)
     resume.check_class_names(manifest['class_names'], job.datasets['train'].class_names)
     state, _ = store.load(step, job.abstract_state())
-    with stop_on_signals() as stop:
+    with contextlib.ExitStack() as stack:
+        if stop is None:
+            stop = stack.enter_context(stop_on_signals(LEAVING))
         scores = evaluate(job, split, *state.weights, stop)
     if scores is None:
         raise Interrupted(f'{stop.name}; nothing was written')

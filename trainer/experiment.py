@@ -12,16 +12,17 @@ import optax
 from annotated_types import Ge, Gt
 from flax import nnx
 
-from trainer.checkpoints import Checkpoints
 from trainer.data.images import Images
 from trainer.descent import Average
 from trainer.description import describe
+from trainer.divergence import Divergence
 from trainer.errors import UserError
 from trainer.evaluations import Evaluation, check_names
 from trainer.lint import report
 from trainer.lint.run_name import refused
 from trainer.optimizers import adamw
 from trainer.resolution import refusal, resolve
+from trainer.saver import Checkpoints
 from trainer.schedules import warmup_cosine
 from trainer.selection import Best
 from trainer.source import Source, read_from
@@ -53,7 +54,8 @@ class Experiment:
       optimizer: called with the schedule.
       schedule: called with total_steps and steps_per_epoch.
       best: which evaluation is the best, and when to stop early.
-      checkpoints: how many are kept.
+      checkpoints: how many are kept, and how often one is made.
+      divergence: what to do when the loss is not finite.
       freeze: regular expressions of parameters that stay as they are.
       rates: multipliers of the learning rate, by regular expression.
       accumulate: parts that a batch is worked through in, where memory is short.
@@ -81,6 +83,7 @@ class Experiment:
     schedule: Callable[..., optax.Schedule] = warmup_cosine
     best: Best = dataclasses.field(default_factory=Best)
     checkpoints: Checkpoints = dataclasses.field(default_factory=Checkpoints)
+    divergence: Divergence = dataclasses.field(default_factory=Divergence)
     freeze: Sequence[str] = ()
     rates: Mapping[str, Annotated[float, Ge(0)]] = dataclasses.field(
         default_factory=dict

@@ -49,21 +49,29 @@ def fingerprints(tree) -> dict[str, str]:
 
 
 def compile_fingerprints(abstract_tree) -> None:
-    """Compiles what `fingerprints` will need for a tree of such abstract arrays."""
+    """Compiles what a save will need for a tree of such abstract arrays."""
     with _one_at_a_time:
         for leaf in dict.fromkeys(jax.tree.leaves(abstract_tree)):
             _fingerprint.lower(leaf).compile()
+            if _is_float(leaf):
+                _finite.lower(leaf).compile()
 
 
-def is_finite(tree) -> bool:
-    """True if no floating-point leaf holds NaN or infinity."""
-    return bool(_all_finite(jax.tree.leaves(tree)))
+def not_finite(tree) -> list[str]:
+    """Paths of the floating-point leaves that hold NaN or infinity."""
+    with _one_at_a_time:
+        floats = {name: x for name, x in named_leaves(tree).items() if _is_float(x)}
+        finite = {name: _finite(x) for name, x in floats.items()}
+    return [name for name, good in jax.device_get(finite).items() if not good]
+
+
+def _is_float(leaf) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 @jax.jit
-def _all_finite(leaves: list[jax.Array]) -> jax.Array:
-    floats = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in floats] or [True]))
+def _finite(leaf: jax.Array) -> jax.Array:
+    return jnp.isfinite(leaf).all()
 
 
 @jax.jit  # compiled once for a shape, however many leaves share it

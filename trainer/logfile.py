@@ -17,6 +17,9 @@ LINE = '%(asctime)s %(levelname)-7s %(name)s: %(message)s'
 class LogFile(logging.FileHandler):
     """The handler that `setup_log` leaves behind; there is one at a time."""
 
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drops what a full disk has no room for; saving says that it is full."""
+
 
 def setup_log(path: str | os.PathLike) -> None:
     """Appends to a log from here on: ours from DEBUG, that of libraries from INFO.

@@ -5,6 +5,7 @@ resumption rests: step, log, evaluate, save. What is written for a step is writt
 before that step is saved.
 """
 
+import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,12 +14,13 @@ import jax
 import numpy as np
 
 from trainer import parallel
-from trainer.checkpoints import CheckpointStore
+from trainer.divergence import batch_of, check_weights
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate, role_of
 from trainer.job import Job, due
 from trainer.plateau import PlateauTracker
 from trainer.recorder import Recorder, Stopwatch
+from trainer.saver import Saver
 from trainer.selection import Tracker
 from trainer.signals import Stop
 from trainer.state import TrainState
@@ -32,7 +34,7 @@ class Loop:
 
     Attributes:
       job: what it works with.
-      store: where checkpoints go.
+      saver: saves checkpoints.
       tracker: the best evaluation so far, and whether to stop early.
       manifest: what each checkpoint says about the run.
       stop: true once a signal has asked to stop.
@@ -40,10 +42,11 @@ class Loop:
       train_step: compiled.
       recorder: where metrics go.
       evaluated, saved: the last steps at which these were done.
+      skipped: the batches that are left out.
     """
 
     job: Job
-    store: CheckpointStore
+    saver: Saver
     tracker: Tracker
     manifest: dict
     stop: Stop
@@ -52,52 +55,60 @@ class Loop:
     recorder: Recorder | None = None
     evaluated: int = 0
     saved: int = 0
+    skipped: tuple[int, ...] = ()
 
     def run(self, state: TrainState) -> TrainState:
         """Trains from the state's step to the end of the run, saved at its last step.
 
         Raises:
           Interrupted: a signal came; the state has been saved.
-          TrainingFailed: the loss or a gradient was not finite.
+          Diverged: the loss or a gradient was not finite.
+          TrainingFailed: the weights were not, or nothing could be saved.
         """
         job, experiment = self.job, self.job.experiment
         step = start = int(state.step)
         save_every = job.every(experiment.save_every)
         state, _ = self.evaluate_if_due(state, step)  # one that a signal cut short
         watch, in_flight, clock = None, deque(), Stopwatch()
-        batches = self.batches(step)
-        while step < job.total_steps and not self.stop and not self.tracker.should_stop:
-            batch = clock.next(batches)
-            if len(in_flight) == IN_FLIGHT:
-                jax.block_until_ready(in_flight.popleft())
-            state, watch = self.train_step(state, batch)
-            if step == start:
-                self.recorder.first_step(watch)
-                clock.restart()
-            in_flight.append(watch)
-            step += 1
-            self.recorder.advance(step)
-            if due(step, experiment.log_every, job.total_steps):
-                figures = clock.read(experiment.train_data.batch)
-                self.recorder.take(step, state, watch, figures)
-                empty = job.fresh_metrics(train=True)
-                state = dataclasses.replace(state, interval=empty)
-            state, improved = self.evaluate_if_due(state, step)
-            if improved or due(step, save_every, job.total_steps):
-                self.save(state, step, watch)
-            if self.evaluated == step or self.saved == step:
-                clock.restart()
-        batches.close()
+        with contextlib.closing(self.batches(step)) as batches:
+            while not self.ends(step):
+                batch = clock.next(batches)
+                if len(in_flight) == IN_FLIGHT:
+                    jax.block_until_ready(in_flight.popleft())
+                state, watch = self.train_step(state, batch)
+                if step == start:
+                    self.recorder.first_step(watch)
+                    clock.restart()
+                in_flight.append(watch)
+                step += 1
+                self.recorder.advance(step)
+                if due(step, experiment.log_every, job.total_steps):
+                    figures = clock.read(experiment.train_data.batch)
+                    self.recorder.take(step, state, watch, figures | self.saver.figures)
+                    empty = job.fresh_metrics(train=True)
+                    state = dataclasses.replace(state, interval=empty)
+                state, improved = self.evaluate_if_due(state, step)
+                wanted = improved or due(step, save_every, job.total_steps)
+                if wanted or self.saver.overdue():
+                    self.save(state, step, watch)
+                if self.evaluated == step or self.saved == step:
+                    clock.restart()
         return self.finish(state, step, watch)
 
+    def ends(self, step: int) -> bool:
+        """Whether no further step is to be taken."""
+        last = step >= self.job.total_steps
+        return last or bool(self.stop) or self.tracker.should_stop
+
     def batches(self, step: int):
-        """Global batches on the mesh from the given step on."""
-        train = self.job.datasets['train']
+        """Global batches on the mesh from the given step on, but those left out."""
+        train, first = self.job.datasets['train'], batch_of(step, self.skipped)
         shares = jax.process_index(), jax.process_count()
-        batches = train.train_batches(self.job.experiment.seed, step, *shares)
+        batches = train.train_batches(self.job.experiment.seed, first, *shares)
         try:
-            for batch in batches:
-                yield parallel.place(batch, self.job.mesh)
+            for number, batch in enumerate(batches, first):
+                if number not in self.skipped:
+                    yield parallel.place(batch, self.job.mesh)
         finally:
             batches.close()
 
@@ -148,15 +159,24 @@ class Loop:
         return dataclasses.replace(state, rate_scale=scale)
 
     def save(self, state: TrainState, step: int, watch) -> None:
-        """Saves the state with all that a resumed run needs beside it."""
-        self.recorder.flush()
+        """Saves the state with all that a resumed run needs beside it.
+
+        Raises:
+          Diverged, TrainingFailed: it is not finite, or three saves in a row failed.
+        """
+        self.recorder.settle()
         if watch is not None:
             self.recorder.check(step, watch)
-        position = {'evaluated': self.evaluated, 'tracker': self.tracker.state()}
+        check_weights(state, step)
+        position = {
+            'evaluated': self.evaluated,
+            'skipped': list(self.skipped),
+            'tracker': self.tracker.state(),
+        }
         if self.plateau is not None:
             position['plateau'] = self.plateau.state()
         keep = {self.tracker.best_step, *self.kept_for_ever(step)} - {None}
-        self.store.save(step, state, self.manifest | position, keep)
+        self.saver.save(step, state, self.manifest | position, keep)
         self.saved = step
 
     def kept_for_ever(self, step: int) -> list[int]:
@@ -171,7 +191,7 @@ class Loop:
         """Saves the last step, and waits until it is on disk."""
         if step > self.saved:
             self.save(state, step, watch)
-        self.store.wait()
+        self.saver.finish()
         if self.stop:
             done = f'saved at step {step:,}' if step else 'before the first step'
             raise Interrupted(f'{self.stop.name}, {done}; the same command goes on')

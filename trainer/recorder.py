@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 
 from trainer.console import Phases
-from trainer.errors import TrainingFailed
+from trainer.divergence import Diverged
 from trainer.job import Job
 from trainer.state import TrainState
 
@@ -89,7 +89,7 @@ class Recorder:
         """Writes the line that was taken, waiting for the device if it must.
 
         Raises:
-          TrainingFailed: the loss or a gradient was not finite.
+          Diverged: the loss or a gradient was not finite.
         """
         if self.pending is None:
             return
@@ -104,15 +104,15 @@ class Recorder:
         self.bar.update(step, {**scalars, **figures})
 
     def check(self, step: int, watch) -> None:
-        """Raises TrainingFailed if any step so far was not finite."""
+        """Raises Diverged if any step so far was not finite."""
         bad = int(watch['bad_step'])
-        if bad < 0:
-            return
-        raise TrainingFailed(
-            f'The loss or a gradient is not finite at step {bad + 1} (noticed at step '
-            f'{step}; finite until step {bad}): lower the learning rate, set '
-            f"adamw.clip_norm, or look at that step's batch."
-        )
+        if bad >= 0:
+            raise Diverged(bad, noticed=step)
+
+    def settle(self) -> None:
+        """Writes what was taken, and brings all lines so far onto the disk itself."""
+        self.flush()
+        self.writer.flush()
 
     def evaluated(self, step: int, state: TrainState, scalars: dict) -> None:
         """Writes the line of an evaluation."""

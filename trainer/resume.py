@@ -30,6 +30,7 @@ MAY_CHANGE = (
     'eval_every',
     'save_every',
     'checkpoints*',
+    'divergence*',
     'best.patience',
     'test_data*',
     'evaluations.*.every',

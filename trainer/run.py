@@ -9,10 +9,11 @@ import pathlib
 
 import jax
 
-from trainer import files, overview, provenance, resume, rundir, writers
+from trainer import divergence, files, overview, provenance, resume, rundir, writers
 from trainer.checkpoints import CheckpointStore
 from trainer.console import Console, log
 from trainer.data.facts import facts_of
+from trainer.divergence import Diverged
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate
 from trainer.experiment import describe
@@ -20,6 +21,7 @@ from trainer.job import Job
 from trainer.loop import Loop
 from trainer.recorder import Recorder
 from trainer.results import headline, write_results
+from trainer.saver import Saver
 from trainer.signals import Stop
 from trainer.state import TrainState
 from trainer.tensorboard import TensorBoardWriter
@@ -60,13 +62,26 @@ class Run:
         self.console.say(overview.describe_data(job))
         with self.console.phases('init'):
             state, loop = self.resumed() or self.begun()
-        step = int(state.step)
         self.record_start()
         self.console.say(overview.parameter_table(job))
         log.info('parameters\n%s', overview.full_table(job))
         with self.console.phases('compile'):
-            loop.train_step = job.compile_train_step()
-        self.say_cost(loop.train_step)
+            train_step = job.compile_train_step()
+        self.say_cost(train_step)
+        while True:
+            loop.train_step = train_step
+            try:
+                return self.train(state, loop)
+            except Diverged as diverged:
+                state, loop = self.rolled_back(loop, diverged)
+
+    def train(self, state: TrainState, loop: Loop) -> dict:
+        """Trains from a state to the end, scores the best checkpoint, and records it.
+
+        Raises:
+          Diverged: the loss or a gradient was not finite.
+        """
+        job, step = self.job, int(state.step)
         tensorboard = self.directory / rundir.TENSORBOARD
         writer = writers.MultiWriter(
             [
@@ -81,13 +96,26 @@ class Run:
                 loop.recorder.scale = loop.plateau.scale
             state = loop.run(state)
             self.say_early_stop(loop)
-            best = loop.tracker.best_step or int(state.step)
+            best = self.best(loop, int(state.step))
             scores = self.scores(best, state)
             if scores:
                 writer.write_scalars(int(state.step), scores)
         results = write_results(self.directory, job, int(state.step), best, scores)
         self.console.say(f'{self.directory}: {headline(results)}')
         return results
+
+    def rolled_back(self, loop: Loop, diverged: Diverged) -> tuple[TrainState, Loop]:
+        """The last checkpoint's state, to go on from without the batch that broke it.
+
+        Raises:
+          TrainingFailed: the run is to stop.
+        """
+        skipped = divergence.left_out(self.directory, self.job, loop.skipped, diverged)
+        self.store.wait()
+        self.console.warn(f'{diverged}; batch {skipped[-1]} is left out from here on.')
+        state, loop = self.resumed() or self.begun()
+        loop.skipped = skipped
+        return state, loop
 
     def begun(self) -> tuple[TrainState, Loop]:
         """The state before the first step."""
@@ -114,6 +142,7 @@ class Run:
             )
         loop = self.loop()
         loop.evaluated, loop.saved = manifest['evaluated'], step
+        loop.skipped = tuple(manifest.get('skipped', ()))
         loop.tracker = make_tracker(self.job, manifest['tracker'])
         loop.plateau = make_plateau(self.job, manifest.get('plateau'))
         return state, loop
@@ -137,8 +166,9 @@ class Run:
             'seed': self.job.experiment.seed,
             'devices': overview.describe_devices(),
         }
+        saver = Saver(self.store, self.job.experiment.checkpoints.seconds)
         tracker, plateau = make_tracker(self.job), make_plateau(self.job)
-        return Loop(self.job, self.store, tracker, manifest, self.stop, plateau)
+        return Loop(self.job, saver, tracker, manifest, self.stop, plateau)
 
     def record_start(self) -> None:
         """Writes what was asked for and from where, before the first step."""
@@ -172,6 +202,14 @@ class Run:
                 f'stopped early: {tracker.metric} has not improved in '
                 f'{tracker.patience} evaluations; best was step {tracker.best_step}'
             )
+
+    def best(self, loop: Loop, last: int) -> int:
+        """The step of the best evaluation; the last one if the best was not saved."""
+        best = loop.tracker.best_step or last
+        if best in self.store.steps():
+            return best
+        self.console.warn(f'step {best} was the best, but could not be saved.')
+        return last
 
     def scores(self, best: int, state: TrainState) -> dict:
         """Scores of the best checkpoint on the test data, none without such data.

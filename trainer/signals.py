@@ -9,14 +9,17 @@ import signal
 import sys
 from collections.abc import Iterator
 
+SAVING = 'finishing this step, then saving'
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stop:
     """True once a signal has asked the program to stop; `name` says which."""
 
-    def __init__(self):
+    def __init__(self, then: str = SAVING):
+        """`then` is what is said when the signal comes: what is still done."""
         self.name: str | None = None
+        self._then = then
 
     def __bool__(self) -> bool:
         return self.name is not None
@@ -26,15 +29,18 @@ class Stop:
         if number == signal.SIGINT and self:
             os._exit(128 + signal.SIGINT)
         self.name = signal.Signals(number).name
-        words = 'finishing this step, then saving (Ctrl-C again leaves at once)'
+        said = f'\n{self.name}: {self._then} (Ctrl-C again leaves at once)\n'
         # Not print: the signal may have come while the main thread was printing.
-        os.write(sys.stderr.fileno(), f'\n{self.name}: {words}\n'.encode())
+        with contextlib.suppress(OSError, ValueError):  # a screen that has gone
+            os.write(sys.stderr.fileno(), said.encode())
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(
+    then: str = SAVING,
+) -> Iterator[Stop]:
     """Handles the stopping signals inside the block, as before them afterwards."""
-    stop = Stop()
+    stop = Stop(then)
     try:
         before = {number: signal.signal(number, stop) for number in STOPPING}
     except ValueError:  # not the main thread (a notebook's worker): nobody signals it

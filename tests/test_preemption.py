@@ -1,0 +1,104 @@
+"""Five phases, three signals: the step is finished and saved, and nothing is lost."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import main
+from tests.run_ends import assert_same_end
+from trainer import loop as loops
+from trainer.checkpoints import CheckpointStore
+from trainer.job import Job
+
+MLP = ['--gin_file=configs/mlp.gin', '--gin.MLP.hidden_dim=8', '--gin.EPOCHS=3']
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
+PHASES = {  # what is called in a phase, at which call of it, and the step then saved
+    'restore': (CheckpointStore, 'restore', 1, 15),
+    'compile': (Job, 'compile_train_step', 1, 15),
+    'train': (Job, 'fresh_metrics', 3, 17),
+    'evaluate': (loops, 'evaluate', 1, 20),
+    'save': (CheckpointStore, 'save', 1, 20),
+}
+
+
+def train(workdir, *arguments):
+    return main.main(['main.py', *MLP, f'--workdir={workdir}', *arguments])
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """A run that nothing befell."""
+    workdir = tmp_path_factory.mktemp('whole') / 'run'
+    assert train(workdir) == 0
+    return workdir
+
+
+def interrupt(monkeypatch, owner, name, call, number):
+    """Sends this process a signal at the n-th call of a function, before its work."""
+    original, calls = getattr(owner, name), []
+
+    def called(*arguments, **keywords):
+        calls.append(name)
+        if len(calls) == call:
+            os.kill(os.getpid(), number)
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, name, called)
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize('phase', PHASES)
+def test_no_step_is_lost(tmp_path, whole, phase, number, capfd, monkeypatch):
+    run, (owner, name, call, _) = tmp_path / 'run', PHASES[phase]
+    with monkeypatch.context() as patched:  # a run that stopped at step 15
+        interrupt(patched, loops.Loop, 'evaluate_if_due', 16, signal.SIGTERM)
+        assert train(run) == 75
+    assert CheckpointStore(run / 'checkpoints').steps()[-1] == 15
+    capfd.readouterr()
+    with monkeypatch.context() as patched:
+        interrupt(patched, owner, name, call, number)
+        assert train(run, '--gin.Experiment.log_every=1') == 75
+    said = capfd.readouterr().err
+    saved = CheckpointStore(run / 'checkpoints').steps()[-1]
+    assert f'{number.name}: finishing this step, then saving' in said
+    assert f'interrupted: {number.name}, saved at step {saved};' in said
+    assert saved == PHASES[phase][-1]
+    assert train(run) == 0
+    assert CheckpointStore(run / 'checkpoints').steps()[-1] == 30
+    final = whole / 'results.json'
+    assert (run / 'results.json').read_text() == final.read_text()
+
+
+def test_a_second_ctrl_c_leaves_at_once():
+    code = (
+        'import os, signal\n'
+        'from trainer.signals import stop_on_signals\n'
+        'with stop_on_signals():\n'
+        '    for _ in range(2):\n'
+        '        os.kill(os.getpid(), signal.SIGINT)\n'
+    )
+    root = pathlib.Path(main.__file__).parent
+    done = subprocess.run([sys.executable, '-c', code], cwd=root, check=False)
+    assert done.returncode == 130
+
+
+@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
+def test_an_evaluation_is_left_and_writes_nothing(whole, number, capfd, monkeypatch):
+    interrupt(monkeypatch, CheckpointStore, 'load', 1, number)
+    before = sorted(whole.iterdir())
+    assert main.main(['main.py', 'evaluate', f'--workdir={whole}']) == 75
+    said = capfd.readouterr().err
+    assert f'interrupted: {number.name}; nothing was written' in said
+    assert sorted(whole.iterdir()) == before
+
+
+def test_stopped_and_resumed_it_ends_as_if_not(tmp_path, whole, monkeypatch):
+    with monkeypatch.context() as patched:
+        interrupt(patched, loops.Loop, 'evaluate_if_due', 18, signal.SIGUSR1)
+        assert train(tmp_path / 'run') == 75
+    assert train(tmp_path / 'run') == 0
+    assert_same_end(whole, tmp_path / 'run')

@@ -1,0 +1,110 @@
+"""When a run saves between its epochs, and what a save that fails means for it.
+
+A save that fails costs a checkpoint, not the run: it is said, counted, and tried again
+at the next one. Knows a store and a clock; nothing of what a state means.
+"""
+
+import dataclasses
+import time
+from collections.abc import Collection
+from typing import Annotated
+
+import gin
+import jax
+from annotated_types import Ge, Gt
+
+from trainer.checkpoints import CheckpointStore, SaveFailed
+from trainer.screen import warn
+
+FAILURES_IN_A_ROW = 3
+SHARE = 0.005  # of a run's time that saves by the clock may take
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """How many checkpoints are kept, beside the best one, and how often one is made.
+
+    Attributes:
+      keep: the newest ones.
+      every: of every so many epochs one is kept for ever.
+      seconds: a killed run loses no more work than this, beside what a save takes; None
+        saves at epochs alone. Seldomer where saves would take over 0.5 % of the time.
+    """
+
+    keep: Annotated[int, Ge(1)] = 2
+    every: Annotated[int, Ge(1)] | None = None
+    seconds: Annotated[float, Gt(0)] | None = 60
+
+
+@dataclasses.dataclass
+class Saver:
+    """Saves a run's state.
+
+    Attributes:
+      store: where checkpoints go.
+      seconds: between saves by the clock; None saves at its epochs alone.
+      failed: saves that have failed since the start.
+    """
+
+    store: CheckpointStore
+    seconds: float | None = None
+    failed: int = 0
+    _in_a_row: int = 0
+    _cost: float = 0.0
+    _saved_at: float = dataclasses.field(default_factory=lambda: time.monotonic())
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """What a line of metrics says of saving: nothing, unless it failed."""
+        return {'perf/failed_saves': self.failed} if self.failed else {}
+
+    def overdue(self) -> bool:
+        """True once so much time has passed that a kill would cost too much work.
+
+        That is `seconds`, or so long that saves keep to their share of the time. Never
+        while a save is under way, nor with several processes, whose clocks differ:
+        all must save the same step.
+        """
+        if self.seconds is None or jax.process_count() > 1:
+            return False
+        since = time.monotonic() - self._saved_at
+        return since >= max(self.seconds, self._cost / SHARE) and not self.store.busy
+
+    def save(
+        self, step: int, state, manifest: dict, keep_steps: Collection[int] = ()
+    ) -> None:
+        """Begins a save; arguments as of the store's.
+
+        Raises:
+          SaveFailed: for the third time in a row.
+        """
+        started = time.monotonic()
+        try:
+            if self.store.wait() is not None:
+                self._in_a_row = 0
+        except SaveFailed as failure:
+            self._bear(failure)
+        try:
+            self.store.save(step, state, manifest, keep_steps)
+        except SaveFailed as failure:
+            self._bear(failure)
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - started
+
+    def finish(self) -> None:
+        """Waits until the last save is on the disk.
+
+        Raises:
+          SaveFailed: it is not.
+        """
+        self.store.wait()
+
+    def _bear(self, failure: SaveFailed) -> None:
+        self.failed += 1
+        self._in_a_row += 1
+        if self._in_a_row == FAILURES_IN_A_ROW:
+            raise SaveFailed(
+                f'{self._in_a_row} saves in a row have failed. {failure}'
+            ) from failure
+        warn(f'{failure.what}; training goes on, and the next save tries again.')
