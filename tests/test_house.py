@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import statistics
 
 import pytest
@@ -11,6 +12,8 @@ ROOMS = ('trainer', 'models', 'benchmarks', 'tests')
 FILES = [ROOT / 'main.py']
 FILES += sorted(path for room in ROOMS for path in (ROOT / room).rglob('*.py'))
 FILE_LINES, FUNCTION_LINES, MEDIAN_LINES = 250, 40, 12
+# Files that serve every task, and so know none.
+GENERAL = ('train', 'run', 'loop', 'steps', 'evaluate', 'job', 'programs', 'recorder')
 STORIES = {'trainer/loop.py: run': 70}  # a story reads better whole
 
 
@@ -74,6 +77,18 @@ def test_models_know_nothing_of_the_trainer(path):
 def test_the_trainer_imports_no_model_by_name(path):
     named = {m for m in imports(path) if m.startswith('models.')}
     assert not {m for m in named if not m.startswith('models.streams')}  # keys
+
+
+@pytest.mark.parametrize('room', GENERAL)
+def test_the_loop_names_no_task(room):
+    words = set(re.findall(r'\w+', (ROOT / 'trainer' / f'{room}.py').read_text()))
+    files = [path for path in below('trainer/tasks') if path.stem[0] != '_']
+    named = {path.stem for path in files} - {'task'}
+    for path in files:
+        classes = ast.walk(ast.parse(path.read_text()))
+        named |= {node.name for node in classes if isinstance(node, ast.ClassDef)}
+    assert len(named) > 10
+    assert not words & (named - {'Task'})
 
 
 @pytest.mark.parametrize('path', [ROOT / 'main.py', *below('trainer')], ids=name)

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from trainer import augment, descent, parallel, steps
 from trainer.data import Dataset
+from trainer.data.facts import MEANINGS
 from trainer.errors import UserError
 from trainer.experiment import Experiment
 from trainer.network import make_network
@@ -22,16 +23,6 @@ from trainer.programs import Programs
 from trainer.recipe import Recipe
 from trainer.state import TrainState, abstract_state, init_state
 from trainer.tasks import Task
-
-# What data sets of one run must agree on.
-MEANINGS = (
-    'image_shape',
-    'class_names',
-    'segmentation_names',
-    'keypoint_names',
-    'flip_pairs',
-    'target_names',
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ FILLED_IN = GIVEN | {
     'dtype',
 }
 # What a step or a data pipeline hands to a function that it was given.
-HANDED_OVER = frozenset({'key', 'rng', 'batch', 'example'})
+HANDED_OVER = frozenset({'key', 'rng', 'batch', 'example', 'outputs'})
 OURS = ('models.', 'trainer.')
 
 
@@ -141,14 +141,16 @@ def missing(found: Usage) -> Iterator[tuple[Call, list[str]]]:
             parameter.name
             for parameter in names.signature(call.full).parameters.values()
             if parameter.required and parameter.name not in call.bound
-            if call.evaluate or _for_config(parameter)
+            if call.evaluate or _for_config(call, parameter)
         ]
         if lacking:
             yield call, lacking
 
 
-def _for_config(parameter: names.Parameter) -> bool:
+def _for_config(call: Call, parameter: names.Parameter) -> bool:
     """Whether a reference's parameter is the config's to give, not its caller's."""
+    if hasattr(names.target(call.full), 'from_model_output'):
+        return False  # a metric, that nobody constructs by its fields
     given = FILLED_IN | HANDED_OVER
     return parameter.annotated and parameter.name not in given
 
