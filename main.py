@@ -62,7 +62,7 @@ def help_text() -> str:
         first = path.read_text().partition('\n')[0].lstrip('# ')
         lines.append(f'  {path.relative_to(ROOT)!s:<22} {first}')
     lines += ['', 'exit codes: 0 done, 2 your mistake, 3 training failed, ']
-    lines[-1] += '75 interrupted and resumable, 70 our mistake'
+    lines[-1] += '75 interrupted and resumable, 70 our mistake, or a run that hung'
     return '\n'.join(lines)
 
 

@@ -34,7 +34,9 @@ class Command:
 
 
 COMMANDS = {
-    'train': Command('train a model, or go on with a run (the default)', CONFIG),
+    'train': Command(
+        'train a model, or go on with a run (the default)', (*CONFIG, 'restarts')
+    ),
     'check': Command(
         'find every mistake in a config before anything runs',
         (*CONFIG, 'rehearse', 'json'),
@@ -86,6 +88,13 @@ flags.DEFINE_string(
     'split',
     'test',
     'train, eval, test, or a name in Experiment.evaluations.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    'restarts',
+    0,
+    'So often the run is started again when it is killed or hangs.',
+    0,
     flag_values=FLAGS,
 )
 flags.DEFINE_string('checkpoint', 'best', 'best, last or a step.', flag_values=FLAGS)

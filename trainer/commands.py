@@ -35,6 +35,8 @@ def run(
 
 def train(flags, argv: Sequence[str], started: float) -> int:
     """Trains a model, or goes on with a run."""
+    if flags.restarts:
+        return supervised(flags, argv)
     with stop_on_signals() as stop:
         console = Console(started=started)
         with console.phases('import'):
@@ -53,6 +55,16 @@ def train(flags, argv: Sequence[str], started: float) -> int:
             say(note)
         train(experiment, workdir, argv=argv, stop=stop, console=console)
     return DONE
+
+
+def supervised(flags, argv: Sequence[str]) -> int:
+    """Trains in a process of its own, which is started again when it is killed."""
+    from trainer.supervisor import supervise
+
+    if flags.workdir is None and flags.resume is None:
+        raise UserError('--restarts needs the run to go on with: give --workdir.')
+    directory = flags.workdir if flags.resume is None else rundir.find(flags.resume)
+    return supervise(argv, flags.restarts, pathlib.Path(directory))
 
 
 def check(flags, argv: Sequence[str], started: float) -> int:

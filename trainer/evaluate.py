@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 
-from trainer import files, parallel, resume, rundir
+from trainer import files, parallel, resume, rundir, watchdog
 from trainer.checkpoints import CheckpointStore
 from trainer.collected import Collector
 from trainer.console import say, table
@@ -51,10 +51,12 @@ def evaluate(
     Returns:
       The metrics, or None where `stop` cut the evaluation short.
     """
+    watchdog.enter('evaluation')
     step, metrics = job.eval_step(split), job.fresh_metrics(train=False)
     shares = jax.process_index(), jax.process_count()
     in_flight, collector = deque(), Collector()
     for batch in job.datasets[split].eval_batches(*shares):
+        watchdog.beat('a batch of evaluation')
         if stop:
             return None
         metrics = step(params, model_state, metrics, parallel.place(batch, job.mesh))

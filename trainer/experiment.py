@@ -27,6 +27,7 @@ from trainer.schedules import warmup_cosine
 from trainer.selection import Best
 from trainer.source import Source, read_from
 from trainer.tasks import Task
+from trainer.watchdog import Watchdog
 
 __all__ = ['Experiment', 'Source', 'describe', 'load']
 
@@ -55,6 +56,7 @@ class Experiment:
       schedule: called with total_steps and steps_per_epoch.
       best: which evaluation is the best, and when to stop early.
       checkpoints: how many are kept, and how often one is made.
+      watchdog: how long a run may be silent before it is taken for hung.
       divergence: what to do when the loss is not finite.
       freeze: regular expressions of parameters that stay as they are.
       rates: multipliers of the learning rate, by regular expression.
@@ -84,6 +86,7 @@ class Experiment:
     best: Best = dataclasses.field(default_factory=Best)
     checkpoints: Checkpoints = dataclasses.field(default_factory=Checkpoints)
     divergence: Divergence = dataclasses.field(default_factory=Divergence)
+    watchdog: Watchdog = dataclasses.field(default_factory=Watchdog)
     freeze: Sequence[str] = ()
     rates: Mapping[str, Annotated[float, Ge(0)]] = dataclasses.field(
         default_factory=dict

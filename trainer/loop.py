@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from trainer import parallel
+from trainer import parallel, watchdog
 from trainer.divergence import batch_of, check_weights
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate, role_of
@@ -82,6 +82,7 @@ class Loop:
                 in_flight.append(watch)
                 step += 1
                 self.recorder.advance(step)
+                watchdog.beat('a step')
                 if due(step, experiment.log_every, job.total_steps):
                     figures = clock.read(experiment.train_data.batch)
                     self.recorder.take(step, state, watch, figures | self.saver.figures)
@@ -164,6 +165,7 @@ class Loop:
         Raises:
           Diverged, TrainingFailed: it is not finite, or three saves in a row failed.
         """
+        watchdog.enter('saving')
         self.recorder.settle()
         if watch is not None:
             self.recorder.check(step, watch)
@@ -191,6 +193,7 @@ class Loop:
         """Saves the last step, and waits until it is on disk."""
         if step > self.saved:
             self.save(state, step, watch)
+        watchdog.enter('saving')
         self.saver.finish()
         if self.stop:
             done = f'saved at step {step:,}' if step else 'before the first step'

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     'save_every',
     'checkpoints*',
     'divergence*',
+    'watchdog*',
     'best.patience',
     'test_data*',
     'evaluations.*.every',

@@ -9,7 +9,16 @@ import pathlib
 
 import jax
 
-from trainer import divergence, files, overview, provenance, resume, rundir, writers
+from trainer import (
+    divergence,
+    files,
+    overview,
+    provenance,
+    resume,
+    rundir,
+    watchdog,
+    writers,
+)
 from trainer.checkpoints import CheckpointStore
 from trainer.console import Console, log
 from trainer.data.facts import facts_of
@@ -111,6 +120,7 @@ class Run:
           TrainingFailed: the run is to stop.
         """
         skipped = divergence.left_out(self.directory, self.job, loop.skipped, diverged)
+        watchdog.enter('restoring')
         self.store.wait()
         self.console.warn(f'{diverged}; batch {skipped[-1]} is left out from here on.')
         state, loop = self.resumed() or self.begun()

@@ -14,6 +14,7 @@ from trainer.lock import RunLock, check_writable
 from trainer.run import Run
 from trainer.signals import Stop, stop_on_signals
 from trainer.verdicts import make_plateau, make_tracker
+from trainer.watchdog import watched
 
 
 def train(
@@ -71,6 +72,10 @@ def train_job(
     if rundir.is_run(directory):  # before its lock and its log are written to
         resume.check_config(rundir.config(directory), describe(job.experiment))
     check_writable(directory)
-    with RunLock(directory), console.log_to(directory):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(RunLock(directory))
+        stack.enter_context(console.log_to(directory))
+        log = directory / rundir.LOG
+        stack.enter_context(watched(job.experiment.watchdog, log))
         run = Run(job, directory, argv, stop, console)
         return run.finished() or run.go()
