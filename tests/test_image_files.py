@@ -35,10 +35,10 @@ def test_the_transforms_of_the_run_come_first(tmp_path):
         expected = transform(expected)
     chance = RandomResizedCrop(size=8)
     reader = ImageReader([*transforms, chance], (8, 8, 3))
-    np.testing.assert_array_equal(reader(path), expected['image'])
-    assert ImageReader([chance], (8, 8, 3))(path).shape == (8, 8, 3)
-    assert ImageReader([CenterCrop(size=50)], (50, 50, 3))(path).shape == (50, 50, 3)
-    np.testing.assert_array_equal(ImageReader([], (40, 60, 3))(path), image)
+    np.testing.assert_array_equal(reader(path)[0], expected['image'])
+    assert ImageReader([chance], (8, 8, 3))(path)[0].shape == (8, 8, 3)
+    assert ImageReader([CenterCrop(size=50)], (50, 50, 3))(path)[0].shape == (50, 50, 3)
+    np.testing.assert_array_equal(ImageReader([], (40, 60, 3))(path)[0], image)
 
 
 def test_what_did_not_learn_from_images_is_refused():
@@ -63,5 +63,5 @@ def test_grey_and_rgb_are_what_the_run_has(tmp_path):
     red[..., 2] = 255  # OpenCV writes blue, green, red
     path = tmp_path / 'red.png'
     cv2.imwrite(str(path), red)
-    assert ImageReader([], (8, 8, 3))(path)[0, 0].tolist() == [255, 0, 0]
-    assert ImageReader([], (8, 8, 1))(path)[0, 0].tolist() == [76]  # ITU-R BT.601
+    assert ImageReader([], (8, 8, 3))(path)[0][0, 0].tolist() == [255, 0, 0]
+    assert ImageReader([], (8, 8, 1))(path)[0][0, 0].tolist() == [76]  # ITU-R BT.601

@@ -16,6 +16,7 @@ from trainer.data.pictures import SUFFIXES, read_picture
 from trainer.data.reader import takes_rng
 from trainer.data.source import Unreadable
 from trainer.errors import UserError
+from trainer.frames import Frame, transformed, whole
 from trainer.screen import tell, warn
 from trainer.transforms import resize
 
@@ -56,19 +57,24 @@ class ImageReader:
         self._resized = itertools.count()
         self._transforms = [t for t in transforms if not takes_rng(t)]
 
-    def __call__(self, path: pathlib.Path) -> np.ndarray:
-        """uint8 [H, W, C]; raises UserError, naming the file, where there is none."""
+    def __call__(self, path: pathlib.Path) -> tuple[np.ndarray, Frame]:
+        """uint8 [H, W, C] and where it lies in the file.
+
+        Raises:
+          UserError: there is no image; names the file.
+        """
         height, width, channels = self.image_shape
         try:
             image = read_picture(str(path), channels)
         except Unreadable as error:
             raise UserError(str(error)) from error
-        image = self._transformed(image)
+        image, frame = self._transformed(image)
         if image.shape != self.image_shape:
             if next(self._resized) == 0:
                 self._tell_resized(path, image)
             image = resize(np.ascontiguousarray(image), height, width)
-        return image
+            frame = frame.resized((height, width))
+        return image, frame
 
     def _tell_resized(self, path: pathlib.Path, image: np.ndarray) -> None:
         """One line, for the first of them."""
@@ -80,15 +86,12 @@ class ImageReader:
             f'have not {wanted} are resized to it'
         )
 
-    def _transformed(self, image: np.ndarray) -> np.ndarray:
+    def _transformed(self, image: np.ndarray) -> tuple[np.ndarray, Frame]:
         """As the run's transforms have it; as it was where they do not apply."""
-        example = {'image': image}
         try:
-            for transform in self._transforms:
-                example = transform(example)
+            return transformed(image, self._transforms)
         except UserError:  # such as a crop that is larger than the image
-            return image
-        return example['image']
+            return image, whole(image.shape[:2])
 
 
 def _images_below(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -22,6 +22,7 @@ from trainer.data.facts import RememberedData
 from trainer.errors import UserError
 from trainer.evaluate import chosen_step
 from trainer.experiment import load
+from trainer.frames import Frame
 from trainer.image_files import ImageReader, find_images
 from trainer.job import Job, make_job
 from trainer.network import Arrays
@@ -50,7 +51,7 @@ def predict(
     Returns:
       For each image {'file': 'a.png', 'label': 'cat', 'probability': 0.9, 'top':
       [{'label': 'cat', 'probability': 0.9}, ...]}; for tasks other than classification
-      the file and what `readable` says. Places are in pixels of what the net was given.
+      the file and what `readable` says. Places are in pixels of the file.
 
     Raises:
       UserError: no run or checkpoint of that name, a damaged one, or no image at all.
@@ -90,17 +91,26 @@ class Predictor:
     params: Arrays
     model_state: Arrays
 
+    @property
+    def data(self) -> RememberedData:
+        """What the run remembers of what it learnt from."""
+        return self.job.datasets['train']
+
     def rows(self, paths: Sequence[pathlib.Path], top: int = 5) -> Iterator[dict]:
-        """What `predict` returns, row by row as it comes.
+        """What `predict` returns, row by row as it comes; raises as `found` does."""
+        for path, found in self.found(paths):
+            yield row(path, found, self.data, top)
+
+    def found(self, paths: Sequence[pathlib.Path]) -> Iterator[tuple]:
+        """Each file with what the task reads in it, places in pixels of the file.
 
         Raises:
           UserError: not one of the files is an image.
         """
-        names = self.job.datasets['train'].class_names
-        for batch, decoded in self.outputs(paths, self.decode):
-            for position, path in enumerate(batch):
+        for batch, frames, decoded in self._framed(paths, self.decode):
+            for position, (path, frame) in enumerate(zip(batch, frames, strict=True)):
                 one = {key: value[position] for key, value in decoded.items()}
-                yield {'file': str(path), **readable(one, names, top)}
+                yield path, frame.to_file(one)
 
     def decode(self, params: Arrays, model_state: Arrays, images: jax.Array):
         """Normalised images [B, H, W, C] -> what the task reads from the outputs."""
@@ -127,17 +137,24 @@ class Predictor:
         Raises:
           UserError: not one of the files is an image.
         """
+        for named, _, arrays in self._framed(paths, function):
+            yield named, arrays
+
+    def _framed(self, paths, function: Function):
+        """As `outputs`, with the frames of the files."""
         size, batch = self._batch_size(len(paths)), ()
         reader = ImageReader(self._images.host_transforms, self._image_shape)
         run = self._compile(function, size)
         for batch in _batches(_read(reader, paths, READ_AHEAD * size), size):
-            named, images = zip(*batch, strict=True)
+            named, framed = zip(*batch, strict=True)
+            images, frames = zip(*framed, strict=True)
             padding = [np.zeros_like(images[0])] * (size - len(images))
             placed = parallel.place(
                 {'image': np.stack([*images, *padding])}, self.job.mesh
             )
             arrays = jax.device_get(run(self.params, self.model_state, placed['image']))
-            yield list(named), {key: v[: len(named)] for key, v in arrays.items()}
+            arrays = {key: value[: len(named)] for key, value in arrays.items()}
+            yield list(named), frames, arrays
         if not batch:
             raise UserError(
                 f'Nothing was predicted: of {len(paths)} files none is an image; name '
@@ -152,7 +169,7 @@ class Predictor:
 
     @property
     def _image_shape(self) -> tuple[int, ...]:
-        return self.job.datasets['train'].image_shape
+        return self.data.image_shape
 
     def _batch_size(self, count: int) -> int:
         """As in evaluation; for few images the next power of two. Fills all devices."""
@@ -174,10 +191,15 @@ class Predictor:
         return jitted.lower(self.params, self.model_state, images).compile()
 
 
+def row(path: pathlib.Path, found: dict, data: RememberedData, top: int = 5) -> dict:
+    """What is found in a file, in words."""
+    return {'file': str(path), **readable(found, data, top)}
+
+
 def _read(
     reader: ImageReader, paths: Iterable[pathlib.Path], ahead: int
-) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-    """Files and their images, in order, decoded by threads ahead of their use."""
+) -> Iterator[tuple[pathlib.Path, tuple[np.ndarray, Frame]]]:
+    """Files and framed images, in order, decoded by threads ahead of their use."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         coming = deque()
         for path in paths:

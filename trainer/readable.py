@@ -7,31 +7,40 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from trainer.data.source import IGNORE
 
-def readable(
-    decoded: Mapping[str, np.ndarray], class_names: Sequence[str], top: int
-) -> dict[str, object]:
+
+def readable(decoded: Mapping[str, np.ndarray], data, top: int) -> dict[str, object]:
     """Plain values by name, as JSON has them.
 
     Args:
       decoded: of one image: `probabilities` [C] of classes that exclude one another;
         `labels` [C] (bool) with `scores` [C] of those that do not; `boxes` [K, 4] with
-        `box_labels` [K] and `scores` [K]; or anything else.
-      class_names: C of them.
+        `box_labels` [K] and `scores` [K]; `keypoints` [K, 3] of x, y and certainty;
+        `segmentation` [H, W]; or anything else.
+      data: has `class_names`, `keypoint_names` and `segmentation_names`.
       top: how many classes are ranked.
 
     Returns:
       {'label', 'probability', 'top': [{'label', 'probability'}, ...]}, the likeliest
       first; {'labels': [name, ...], 'scores': {name: score}}; {'objects': [{'label',
-      'score', 'box'}, ...]}; or the arrays as they are, as lists.
+      'score', 'bbox': [x, y, width, height]}, ...]}; {'keypoints': [{'name', 'x', 'y',
+      'score'}, ...], 'score'}; {'shares': {name: share of the pixels that were seen}};
+      or the arrays as they are, as lists.
     """
-    if np.shape(decoded.get('probabilities')) == (len(class_names),):
-        return _ranked(decoded['probabilities'], class_names, top)
+    names = data.class_names
+    if np.shape(decoded.get('probabilities')) == (len(names),):
+        return _ranked(decoded['probabilities'], names, top)
     if {'labels', 'scores'} <= set(decoded):
-        return _several(decoded['labels'], decoded['scores'], class_names)
+        return _several(decoded['labels'], decoded['scores'], names)
     if {'boxes', 'box_labels', 'scores'} <= set(decoded):
-        return {'objects': _objects(decoded, class_names)}
-    return {name: short(value) for name, value in decoded.items()}
+        return {'objects': _objects(decoded, names)}
+    rest = {name: short(value) for name, value in decoded.items() if name not in MAPS}
+    if 'keypoints' in decoded:
+        rest['keypoints'] = _points(decoded['keypoints'], data.keypoint_names)
+    if 'segmentation' in decoded:
+        rest['shares'] = _shares(decoded['segmentation'], data.segmentation_names)
+    return rest
 
 
 def short(value: np.ndarray) -> object:
@@ -41,6 +50,15 @@ def short(value: np.ndarray) -> object:
     if np.issubdtype(np.asarray(value).dtype, np.floating):
         return float(str(value))
     return value.item()
+
+
+def bbox(box: np.ndarray) -> list[float]:
+    """(y0, x0, y1, x1) as x, y, width, height, as COCO has it."""
+    y0, x0, y1, x1 = np.asarray(box, np.float32)
+    return short(np.stack([x0, y0, x1 - x0, y1 - y0]))
+
+
+MAPS = ('keypoints', 'segmentation')  # are said in other words
 
 
 def _ranked(probabilities, class_names, top):
@@ -61,7 +79,20 @@ def _several(labels, scores, class_names):
 def _objects(decoded, class_names):
     rows = zip(decoded['box_labels'], decoded['scores'], decoded['boxes'], strict=True)
     return [
-        {'label': class_names[label], 'score': short(score), 'box': short(box)}
+        {'label': class_names[label], 'score': short(score), 'bbox': bbox(box)}
         for label, score, box in rows
         if label >= 0
     ]
+
+
+def _points(keypoints, names: Sequence[str]):
+    return [
+        dict(zip(('name', 'x', 'y', 'score'), (name, *short(point)), strict=True))
+        for name, point in zip(names, keypoints, strict=True)
+    ]
+
+
+def _shares(found, names: Sequence[str]):
+    seen = found[found != IGNORE]
+    counts = np.bincount(seen, minlength=len(names)) / max(1, seen.size)
+    return dict(zip(names, short(counts), strict=True))

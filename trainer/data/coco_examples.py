@@ -30,6 +30,8 @@ class CocoExamples(Examples):
         self.max_objects = coco.max_objects or max(1, fullest)
         if {'boxes', 'keypoints'} & set(self.fields):
             self.class_names = file.class_names
+            self.category_ids = file.category_ids
+            self.keypoint_category = file.keypoint_category
         if 'keypoints' in self.fields:
             self.keypoint_names = file.keypoint_names
             pairs = _mirrored(file.keypoint_names)

@@ -27,12 +27,16 @@ class CocoFile:
       records: its images, in the order of their paths.
       class_names: of the categories, in the order of their ids.
       keypoint_names: of the first category that has some.
+      category_ids: of the classes, as results are written with them.
+      keypoint_category: the id of the category that has the keypoints.
       problems: one line for each thing that is wrong.
     """
 
     records: list[Record]
     class_names: tuple[str, ...]
     keypoint_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    keypoint_category: int | None
     problems: list[str]
 
 
@@ -78,8 +82,9 @@ class _Parser:
         categories = sorted(categories, key=lambda category: category['id'])
         self.labels = {c['id']: number for number, c in enumerate(categories)}
         self.class_names = tuple(printable(str(c['name'])) for c in categories)
-        named = (c['keypoints'] for c in categories if c.get('keypoints'))
-        self.keypoint_names = tuple(map(str, next(named, ())))
+        pointed = next((c for c in categories if c.get('keypoints')), None)
+        self.keypoint_names = tuple(map(str, pointed['keypoints'] if pointed else ()))
+        self.keypoint_category = pointed['id'] if pointed else None
         self.records: dict[object, Record] = {}
         for image in images:
             self._take_image(image)
@@ -89,8 +94,9 @@ class _Parser:
 
     def result(self) -> CocoFile:
         records = sorted(self.records.values(), key=lambda record: record.name)
-        names = self.class_names, self.keypoint_names
-        return CocoFile(records, *names, self.problems)
+        names, ids = (self.class_names, self.keypoint_names), tuple(self.labels)
+        category = self.keypoint_category
+        return CocoFile(records, *names, ids, category, self.problems)
 
     def _problem(self, what):
         self.problems.append(f'{self.name}: {printable(what)}')
@@ -130,6 +136,8 @@ class _Parser:
             return
         area = annotation.get('area') or (box[2] - box[0]) * (box[3] - box[1])
         keypoints = self._keypoints(where, annotation.get('keypoints'), record)
+        if keypoints is not None and self.keypoint_category is None:
+            self.keypoint_category = annotation['category_id']
         crowd = bool(annotation.get('iscrowd', 0))
         record.things.append(
             Thing(identity, label, box, float(area), crowd, keypoints, outline)

@@ -38,6 +38,7 @@ class Dataset:
       class_names: in the order of the labels.
       segmentation_names, keypoint_names, flip_pairs, target_names: what other label
         fields mean; empty where there is no such field.
+      category_ids, keypoint_category: as COCO results name the classes.
       image_shape: (H, W, C) after the transforms; (F,) of feature vectors.
       fingerprint: hex digest of what the data is, wherever it lies.
       skipped: one line for each file or label that was left out so far.
@@ -55,6 +56,8 @@ class Dataset:
         self.keypoint_names = tuple(source.keypoint_names)
         self.flip_pairs = tuple(source.flip_pairs)
         self.target_names = tuple(source.target_names)
+        self.category_ids = tuple(source.category_ids)
+        self.keypoint_category = source.keypoint_category
         self.num_classes = len(self.class_names)
         self.fingerprint = source.fingerprint
         self._skips = Skips(source, images.on_error)

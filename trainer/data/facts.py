@@ -16,7 +16,14 @@ MEANINGS = (  # what the data sets of one run must agree on
     'flip_pairs',
     'target_names',
 )
-FACTS = (*MEANINGS, 'target_statistics', 'num_examples', 'steps_per_epoch')
+FACTS = (
+    *MEANINGS,
+    'category_ids',
+    'keypoint_category',
+    'target_statistics',
+    'num_examples',
+    'steps_per_epoch',
+)
 
 
 @dataclasses.dataclass(frozen=True)

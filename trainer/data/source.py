@@ -32,6 +32,8 @@ class Examples(abc.ABC):
       image_shape: (H, W, C), None where examples may differ or nobody knows yet.
       class_names, segmentation_names, keypoint_names, flip_pairs, target_names: what
         the label fields mean; empty where there is no such field.
+      category_ids, keypoint_category: the ids by which COCO names the classes, and
+        the class with the keypoints; () and None where nobody has given any.
       problems: one line for each bad file or label found while opening; it was left
         out, or the run refused, as `Images.on_error` says.
       remarks: one line for each thing that a person should know and that is no error.
@@ -47,6 +49,8 @@ class Examples(abc.ABC):
     keypoint_names: tuple[str, ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
     target_names: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
+    keypoint_category: int | None = None
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     enough: int | None = None
