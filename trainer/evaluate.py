@@ -4,6 +4,7 @@ The numbers are the same for any batch size and any number of devices.
 """
 
 import contextlib
+import dataclasses
 import pathlib
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from trainer.collected import Collector
 from trainer.console import say, table
 from trainer.data import Dataset
 from trainer.errors import Interrupted, UserError
-from trainer.experiment import load
+from trainer.experiment import Experiment, load
 from trainer.job import Job, open_job
 from trainer.network import Arrays
 from trainer.results import is_part
@@ -87,8 +88,7 @@ def evaluate_run(
       Interrupted: a signal came; nothing was written.
     """
     directory = pathlib.Path(directory)
-    rundir.config(directory)
-    experiment = load([str(directory / rundir.CONFIG_GIN)])
+    experiment = experiment_of(directory)
     _check_split(experiment, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = chosen_step(store, checkpoint)
@@ -108,6 +108,19 @@ def evaluate_run(
     results = {'checkpoint/step': step, 'examples': len(job.datasets[split]), **scores}
     files.write_json(directory / f'evaluation_{split}.json', results)
     return results
+
+
+def experiment_of(directory: pathlib.Path) -> Experiment:
+    """What a run directory is told, laid out on the devices that are here.
+
+    Raises:
+      UserError: it is no run directory.
+    """
+    rundir.config(directory)
+    experiment = load([str(directory / rundir.CONFIG_GIN)])
+    if parallel.fits(experiment.parallel):
+        return experiment
+    return dataclasses.replace(experiment, parallel=parallel.Parallel())
 
 
 def chosen_step(store: CheckpointStore, checkpoint: str) -> int:

@@ -21,6 +21,7 @@ from trainer.evaluations import Evaluation, check_names
 from trainer.lint import report
 from trainer.lint.run_name import refused
 from trainer.optimizers import adamw
+from trainer.parallel import Parallel
 from trainer.resolution import refusal, resolve
 from trainer.saver import Checkpoints
 from trainer.schedules import warmup_cosine
@@ -62,6 +63,7 @@ class Experiment:
       rates: multipliers of the learning rate, by regular expression.
       accumulate: parts that a batch is worked through in, where memory is short.
       average: keeps a moving average of the weights, which is what is evaluated.
+      parallel: how state and batch are cut over the devices.
       seeds: trains once with each of these, in a sub-directory each.
       hooks: called with (step, state, metrics) at every line that is logged.
       log_every: in steps.
@@ -93,6 +95,7 @@ class Experiment:
     )
     accumulate: Annotated[int, Ge(1)] = 1
     average: Average | None = None
+    parallel: Parallel = dataclasses.field(default_factory=Parallel)
     seeds: Sequence[Annotated[int, Ge(0)]] = ()
     hooks: Sequence[Callable] = ()
     log_every: Annotated[int, Ge(1)] = 10

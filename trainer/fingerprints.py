@@ -43,7 +43,7 @@ def fingerprints(tree) -> dict[str, str]:
     devices add does not matter. Waits until the arrays have been computed.
     """
     with _one_at_a_time:
-        numbers = {name: _fingerprint(x) for name, x in named_leaves(tree).items()}
+        numbers = {name: _settled(x) for name, x in named_leaves(tree).items()}
     numbers = jax.device_get(numbers)
     return {name: f'{int(number):08x}' for name, number in numbers.items()}
 
@@ -72,6 +72,16 @@ def _is_float(leaf) -> bool:
 @jax.jit
 def _finite(leaf: jax.Array) -> jax.Array:
     return jnp.isfinite(leaf).all()
+
+
+def _settled(leaf: jax.Array) -> jax.Array:
+    """The fingerprint of a leaf; of one that is cut, not before it is there.
+
+    Devices add up their parts, and many such sums under way at once can lock each other
+    where devices share cores.
+    """
+    number = _fingerprint(leaf)
+    return number if leaf.is_fully_replicated else number.block_until_ready()
 
 
 @jax.jit  # compiled once for a shape, however many leaves share it

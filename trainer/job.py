@@ -74,7 +74,7 @@ class Job:
 
     def init_state(self) -> TrainState:
         """The state before the first step, on the mesh."""
-        return init_state(self.recipe, self.mesh)
+        return init_state(self.recipe, self.abstract_state())
 
     def abstract_state(self) -> TrainState:
         """Its shapes, types and places, with nothing computed."""
@@ -82,7 +82,7 @@ class Job:
 
     @functools.cached_property
     def _abstract_state(self) -> TrainState:
-        return abstract_state(self.recipe, self.mesh)
+        return abstract_state(self.recipe, self.mesh, self.experiment.parallel)
 
     def fresh_metrics(self, train: bool):
         """The metrics of no example at all, on the mesh."""
@@ -151,7 +151,7 @@ def make_job(experiment: Experiment, datasets: dict[str, Dataset]) -> Job:
         datasets=datasets,
         recipe=make_recipe(experiment, train, schedule),
         schedule=schedule,
-        mesh=parallel.make_mesh(),
+        mesh=parallel.make_mesh(experiment.parallel),
         total_steps=total_steps,
     )
 
@@ -180,11 +180,12 @@ def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
 
 def _check_accumulate(experiment: Experiment) -> None:
     parts, batch = experiment.accumulate, experiment.train_data.batch
-    if batch % (parts * jax.device_count()):
+    devices = parallel.batch_devices(experiment.parallel)
+    if batch % (parts * devices):
         raise UserError(
             f'train/Images.batch is {batch}, which does not divide into '
-            f'{parts} parts (Experiment.accumulate) over {jax.device_count()} devices; '
-            f'choose a multiple of {parts * jax.device_count()}.'
+            f'{parts} parts (Experiment.accumulate) over {devices} devices; '
+            f'choose a multiple of {parts * devices}.'
         )
 
 
@@ -196,7 +197,7 @@ def open_datasets(
     for split, images in experiment.roles.items():
         if splits is not None and split not in ('train', *splits):
             continue
-        parallel.check_batch(f'{split}/Images', images.batch)
+        parallel.check_batch(f'{split}/Images', images.batch, experiment.parallel)
         datasets[split] = images.open()
         _check_same_kind(datasets['train'], datasets[split], split)
     return datasets

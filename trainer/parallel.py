@@ -1,20 +1,71 @@
-"""The mesh of devices, and how state and batches are laid on it.
+"""The mesh of devices, and how batches are laid on it.
 
-Knows nothing of models or data: arrays and pytrees only. One CPU is a mesh of one.
+Knows nothing of models or data: arrays only. One CPU is a mesh of one. Which parts of
+a state lie where is `sharding.py`.
 """
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import gin
 import jax
 import numpy as np
+from annotated_types import Ge
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from trainer.errors import UserError
 
-DATA_AXIS = 'data'
+DATA, FSDP, MODEL = AXES = ('data', 'fsdp', 'model')
+BATCH_AXES = (DATA, FSDP)  # devices that hold parts of the state read data of their own
+Count = Annotated[int, Ge(1)]
 
 
-def make_mesh() -> Mesh:
-    """All devices of all processes in one line, named 'data'."""
-    return Mesh(np.array(jax.devices()), (DATA_AXIS,))
+@gin.register
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """How many devices each axis of the mesh has; the numbers are those of one device.
+
+    Attributes:
+      data: each reads a part of the batch; None is all that the others leave.
+      fsdp: each reads a part of the batch, and holds a part of the parameters and of
+        what the optimizer remembers of them (Rajbhandari et al., 2020, ZeRO-3).
+      model: hold parts of the parameters by `rules`, and the same part of the batch.
+      rules: regular expressions of parameter names and an axis (or None) for each of
+        their dimensions, such as {'.*/mlp/up/kernel': [None, 'model']}; the first that
+        matches is taken, before the cut by size.
+      smallest: arrays of fewer elements are whole on every device.
+    """
+
+    data: Count | None = None
+    fsdp: Count = 1
+    model: Count = 1
+    rules: Mapping[str, Sequence[str | None]] = dataclasses.field(default_factory=dict)
+    smallest: Count = 1024
+
+
+def make_mesh(layout: Parallel) -> Mesh:
+    """All devices of all processes, with the axes 'data', 'fsdp' and 'model'.
+
+    Raises:
+      UserError: the devices do not divide so.
+    """
+    if not fits(layout):
+        devices = jax.device_count()
+        asked = f'data {layout.data or "the rest"}, fsdp {layout.fsdp}'
+        raise UserError(
+            f'Parallel asks for {asked}, model {layout.model}, which does not make the '
+            f'{devices} devices that are here; their product must be {devices}.'
+        )
+    data = batch_devices(layout) // layout.fsdp
+    automatic = (jax.sharding.AxisType.Auto,) * len(AXES)
+    return jax.make_mesh((data, layout.fsdp, layout.model), AXES, automatic)
+
+
+def fits(layout: Parallel) -> bool:
+    """True if the devices that are here divide as the layout says."""
+    devices, others = jax.device_count(), layout.fsdp * layout.model
+    return devices == layout.data * others if layout.data else devices % others == 0
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -24,7 +75,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def over_data(mesh: Mesh) -> NamedSharding:
     """The first axis cut over the devices."""
-    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
 def place(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
@@ -41,9 +92,14 @@ def is_main() -> bool:
     return jax.process_index() == 0
 
 
-def check_batch(name: str, batch: int) -> None:
+def batch_devices(layout: Parallel) -> int:
+    """Devices that each read a part of the batch of their own."""
+    return jax.device_count() // layout.model
+
+
+def check_batch(name: str, batch: int, layout: Parallel) -> None:
     """Raises UserError where a global batch does not divide over the devices."""
-    devices = jax.device_count()
+    devices = batch_devices(layout)
     if batch % devices:
         below, above = batch // devices * devices, -(-batch // devices) * devices
         valid = f'{below} or {above}' if below else f'{above}'

@@ -20,8 +20,7 @@ from trainer.checkpoints import CheckpointStore
 from trainer.console import warn
 from trainer.data.facts import RememberedData
 from trainer.errors import UserError
-from trainer.evaluate import chosen_step
-from trainer.experiment import load
+from trainer.evaluate import chosen_step, experiment_of
 from trainer.frames import Frame
 from trainer.image_files import ImageReader, find_images
 from trainer.job import Job, make_job
@@ -66,8 +65,7 @@ def open_predictor(directory: str | os.PathLike, checkpoint: str) -> 'Predictor'
       UserError: as `predict` does.
     """
     directory = pathlib.Path(directory)
-    rundir.config(directory)
-    experiment = load([str(directory / rundir.CONFIG_GIN)])
+    experiment = experiment_of(directory)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = chosen_step(store, checkpoint)
     data = RememberedData(store.manifest(step)['train_data'])

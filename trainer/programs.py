@@ -51,11 +51,12 @@ class Programs:
     def begin_train_step(self, dataset: Dataset) -> Future:
         """The train step on batches of this data set; the state is donated."""
         batch = abstract_batch(dataset, self.mesh)
-        everywhere = parallel.replicated(self.mesh)
+        places = jax.tree.map(lambda x: x.sharding, self.state)
+        places = places, parallel.replicated(self.mesh)
 
         def make():
             step = steps.make_train_step(self.recipe)
-            jitted = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
+            jitted = jax.jit(step, donate_argnums=0, out_shardings=places)
             return jitted.lower(self.state, batch).compile()
 
         return self._begin('train step', make)

@@ -32,6 +32,7 @@ MAY_CHANGE = (
     'checkpoints*',
     'divergence*',
     'watchdog*',
+    'parallel*',
     'best.patience',
     'test_data*',
     'evaluations.*.every',

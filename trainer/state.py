@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from trainer import parallel
+from trainer import parallel, sharding
 from trainer.network import Arrays
+from trainer.parallel import Parallel
 from trainer.recipe import Recipe
 
 
@@ -64,18 +65,29 @@ def make_state(recipe: Recipe, key: jax.Array) -> TrainState:
     )
 
 
-def abstract_state(recipe: Recipe, mesh: Mesh) -> TrainState:
-    """Shapes, types and places of the state; nothing is computed."""
+def abstract_state(recipe: Recipe, mesh: Mesh, layout: Parallel) -> TrainState:
+    """Shapes, types and places of the state; nothing is computed.
+
+    Parameters, and what is remembered for each of them, lie as the layout says; the
+    rest is whole on every device.
+    """
     key = jax.eval_shape(lambda: jax.random.key(0))
     shapes = jax.eval_shape(lambda key: make_state(recipe, key), key)
-    sharding = parallel.replicated(mesh)
+    everywhere = parallel.replicated(mesh)
+    places = jax.tree.map(lambda _: everywhere, shapes)
+    belonging = {
+        name: sharding.shardings(getattr(shapes, name), mesh, layout)
+        for name in ('params', 'opt_state', 'average')
+    }
     return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes
+        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+        shapes,
+        dataclasses.replace(places, **belonging),
     )
 
 
-def init_state(recipe: Recipe, mesh: Mesh) -> TrainState:
-    """The state before the first step, on the mesh.
+def init_state(recipe: Recipe, abstract: TrainState) -> TrainState:
+    """The state before the first step, laid out as the abstract one is.
 
     Initialised in one compiled call on one device and then placed, so that the weights
     do not depend on the number of devices. `rbg` keys compile in a third of the time
@@ -83,4 +95,4 @@ def init_state(recipe: Recipe, mesh: Mesh) -> TrainState:
     """
     key = jax.random.key(recipe.seed, impl='rbg')
     state = jax.jit(lambda key: make_state(recipe, key))(key)
-    return jax.device_put(state, parallel.replicated(mesh))
+    return sharding.put(state, jax.tree.map(lambda x: x.sharding, abstract))

@@ -18,6 +18,8 @@ import grain
 import numpy as np
 from absl import flags
 
+from trainer.data.order import rows_of
+
 BUFFERED_BATCHES = 8  # read ahead of the step, over all threads or worker processes
 
 _open = weakref.WeakSet()  # iterators that nobody has closed yet
@@ -43,6 +45,8 @@ def read_batches(
 
     The random map stands before the slice, so an example's rng depends on the seed and
     its position in the run alone: not on processes, workers or where the run began.
+    A process reads consecutive rows, and so an example has the same row of the global
+    batch, and with it the same keys on the device, for any number of processes.
 
     Args:
       reader: (index, rng) -> example.
@@ -52,13 +56,12 @@ def read_batches(
       workers: Grain processes; 0 for threads.
     """
     process, processes = share
-    first = start_step * order.batch + process
     rows = (
         grain.MapDataset.range(len(order))
         .seed(order.seed % 2**32)
         .random_map(Element(reader, order))
-        .slice(slice(first, sys.maxsize, processes))
         .batch(order.batch // processes)
+        .slice(slice(start_step * processes + process, sys.maxsize, processes))
     )
     batches = _iterate(_read_ahead(rows, workers), copy=workers > 0)
     _open.add(batches)
@@ -124,8 +127,7 @@ def gather_batches(
     held, order, start_step: int, share: tuple[int, int]
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches of `read_batches`, each by one gather from memory (see `Held`)."""
-    process, processes = share
-    rows = np.arange(process, order.batch, processes)
+    rows = rows_of(share, order.batch)
     steps = itertools.takewhile(
         lambda step: step < len(order) // order.batch, itertools.count(start_step)
     )

@@ -53,6 +53,13 @@ class Sequential:
         return index, np.less(positions, self.num_examples)
 
 
+def rows_of(share: tuple[int, int], batch: int) -> np.ndarray:
+    """The rows of a global batch that process `share[0]` of `share[1]` reads."""
+    process, processes = share
+    own = batch // processes
+    return np.arange(process * own, (process + 1) * own)
+
+
 @functools.lru_cache(maxsize=8)
 def permutation(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch, int32; the same on every machine and in every process.

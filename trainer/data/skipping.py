@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trainer.data.order import rows_of
 from trainer.data.source import Examples, Unreadable
 from trainer.errors import TrainingFailed, UserError
 from trainer.screen import warn
@@ -93,8 +94,7 @@ class Skips:
 
         Readers run in other processes; what they replaced shows in `index`.
         """
-        process, processes = share
-        rows = np.arange(process, order.batch, processes)
+        rows = rows_of(share, order.batch)
         try:
             for step, batch in enumerate(batches, start_step):
                 expected, _ = order(step * order.batch + rows)

@@ -1,0 +1,121 @@
+"""State and batch cut over simulated devices: the numbers of one, less memory."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from tests.test_resume import EIGHT, ROOT, finish, timeless
+from trainer import parallel, sharding
+from trainer.errors import UserError
+from trainer.parallel import Parallel
+
+MLP = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=5', '--gin.MLP.dropout=0.3']
+MLP += ['--gin.Experiment.log_every=1']
+COLUMNS = "--gin.Parallel.rules={'backbone/layers/.*/kernel': [None, 'model']}"
+LAYOUTS = {
+    'data': [],
+    'fsdp': ['--gin.Parallel.fsdp=8'],
+    'all': ['--gin.Parallel.fsdp=2', '--gin.Parallel.model=2', COLUMNS],
+}
+FACTS = """
+import json, jax
+from trainer.experiment import load
+from trainer.job import open_job
+bindings = ['Images.batch = 32', 'Parallel.fsdp = 8']
+job = open_job(load(['configs/resnet18.gin'], bindings), ())
+state = job.init_state()
+held = [state.params, state.opt_state]
+leaves = [x for x in jax.tree.leaves(held) if x.ndim]
+first = jax.devices()[0]
+shards = [shard for x in leaves for shard in x.addressable_shards]
+here = [shard.data.nbytes for shard in shards if shard.device == first]
+text = job.compile_train_step().as_text()
+names = ('all-gather', 'all-reduce', 'reduce-scatter')
+found = {name: text.count(f' {name}(') for name in names}
+print(json.dumps({'all': sum(x.nbytes for x in leaves), 'here': sum(here), **found}))
+"""
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    place = tmp_path_factory.mktemp('layouts')
+    finish(place / 'one', MLP)
+    for name, layout in LAYOUTS.items():
+        finish(place / name, [*MLP, *layout], XLA_FLAGS=EIGHT)
+    return place
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_every_layout_gives_the_losses_of_one_device(runs, layout):
+    one, eight = (map(json.loads, timeless(runs / name)) for name in ('one', layout))
+    compared = 0
+    for row, other in zip(one, eight, strict=True):
+        for key in row:
+            if key.endswith(('loss', 'loss_epoch')):
+                assert row[key] == pytest.approx(other[key], abs=1e-5)
+                compared += 1
+    assert compared > 50
+
+
+@pytest.mark.parametrize('layout', ['fsdp', 'all'])
+def test_a_checkpoint_of_any_layout_is_scored_on_one_device(runs, layout):
+    command = [sys.executable, 'main.py', 'evaluate', f'--workdir={runs / layout}']
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    scores = json.loads((runs / layout / 'evaluation_test.json').read_text())
+    results = json.loads((runs / layout / 'results.json').read_text())
+    assert scores['examples'] == 360
+    assert scores['test/acc_top1'] == results['test/acc_top1']
+    assert scores['test/loss'] == pytest.approx(results['test/loss'], abs=1e-6)
+
+
+def test_a_run_goes_on_in_another_layout(runs, tmp_path):
+    more, half = ['--gin.EPOCHS=5'], ['--gin.EPOCHS=2']
+    constant = ['--gin.Experiment.schedule=@constant', '--gin.constant.peak=1e-3']
+    arguments = [*MLP, *constant]
+    finish(tmp_path, [*arguments, *LAYOUTS['fsdp'], *half], XLA_FLAGS=EIGHT)
+    output = finish(tmp_path, [*arguments, *LAYOUTS['all'], *more], XLA_FLAGS=EIGHT)
+    assert 'going on from step 20' in output
+    finish(tmp_path / 'whole', [*arguments, *more])
+    ends = [json.loads(timeless(p)[-1]) for p in (tmp_path, tmp_path / 'whole')]
+    assert ends[0]['test/loss'] == pytest.approx(ends[1]['test/loss'], abs=1e-5)
+
+
+def test_each_device_holds_its_part_of_the_state(monkeypatch):
+    monkeypatch.setenv('XLA_FLAGS', EIGHT)
+    command = [sys.executable, '-c', FACTS]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    facts = json.loads(printed.stdout.splitlines()[-1])
+    assert facts['here'] / facts['all'] < (1 + 0.05) / 8
+    assert facts['all-gather'] > 10  # parameters, where they are used
+    assert facts['all-reduce'] + facts['reduce-scatter'] > 10  # gradients, statistics
+
+
+def test_devices_that_do_not_divide_are_refused():
+    with pytest.raises(UserError, match=r'fsdp 3, .* the 1 devices .* must be 1'):
+        parallel.make_mesh(Parallel(fsdp=3))
+
+
+@pytest.mark.parametrize('axes', [['model'], [None, 'rows'], ['model', None]])
+def test_a_rule_that_does_not_fit_names_the_parameter(axes):
+    mesh = jax.sharding.AbstractMesh((1, 1, 2), parallel.AXES)
+    kernel = jax.ShapeDtypeStruct((3, 4), 'float32')
+    layout = Parallel(model=2, rules={'.*/kernel': axes})
+    with pytest.raises(UserError, match=r'does not fit a/kernel of shape \(3, 4\)'):
+        sharding.shardings({'a/kernel': kernel}, mesh, layout)
+
+
+def test_the_longest_dimension_that_divides_is_cut():
+    mesh = jax.sharding.AbstractMesh((1, 4, 1), parallel.AXES)
+    shapes = {'a': (3, 3, 64, 128), 'b': (1000, 10), 'c': (64,), 'd': (999, 7)}
+    tree = {k: jax.ShapeDtypeStruct(v, 'float32') for k, v in shapes.items()}
+    made = sharding.shardings(tree, mesh, Parallel(fsdp=4))
+    cut = {name: tuple(place.spec) for name, place in made.items()}
+    assert cut == {
+        'a': (None, None, None, 'fsdp'),
+        'b': ('fsdp', None),
+        'c': (),
+        'd': (),
+    }
