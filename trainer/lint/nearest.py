@@ -22,20 +22,20 @@ def hint(name: str, choices: Iterable[str], sign: str = '') -> str:
     return ''
 
 
-def _likeness(name: str, choice: str) -> float:
-    written, meant = name.casefold(), choice.casefold()
-    slip = _is_one_slip(written, meant)
-    return slip + _ratio(written, meant) + 0.01 * _ratio(name, choice)
-
-
-def _is_one_slip(written: str, meant: str) -> bool:
+def is_one_slip(written: str, meant: str) -> bool:
     """Whether one letter is missing, too many or another, or two are exchanged."""
     if min(len(written), len(meant)) < 2:
         return False
-    written, meant = _after_the_same(written, meant)
+    written, meant = _after_the_same(written.casefold(), meant.casefold())
     written, meant = _after_the_same(written[::-1], meant[::-1])
     exchanged = len(written) == 2 and written == meant[::-1]
     return exchanged or max(len(written), len(meant)) <= 1
+
+
+def _likeness(name: str, choice: str) -> float:
+    written, meant = name.casefold(), choice.casefold()
+    slip = is_one_slip(written, meant)
+    return slip + _ratio(written, meant) + 0.01 * _ratio(name, choice)
 
 
 def _after_the_same(first: str, second: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from trainer.lint import names
 from trainer.lint.finding import Finding, Place
-from trainer.lint.nearest import hint, nearest
+from trainer.lint.nearest import hint, is_one_slip, nearest
 from trainer.lint.statements import Binding, Macro, Reference, Unreadable, replaced
 
 PLACEHOLDER = 'CHANGE_ME'
@@ -95,7 +95,11 @@ class _Speller:
         if known.open_ended or binding.parameter in known.parameters:
             return binding
         close = nearest(binding.parameter, known.parameters)
-        others = [] if close else names.having(binding.parameter)
+        others = names.having(binding.parameter)
+        if others and not (close and is_one_slip(binding.parameter, close)):
+            close = None
+        else:
+            others = []
         elsewhere = ' or '.join(map(repr, others[:3]))
         advice = f'; did you mean {elsewhere}?' if others else ''
         advice = advice or hint(binding.parameter, known.parameters)
