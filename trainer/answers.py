@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator
 from trainer import files
 from trainer.errors import UserError
 
-FORMATS = ('jsonl', 'csv')
-
 
 def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
     """One line for each row; CSV has the names of the first one on top.
@@ -24,8 +22,11 @@ def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
     Args:
       rows: values by name; a list of such, as in `{'top': [{'label': 'a'}]}`, has
         CSV columns 'label_1' and so on, all else that is nested is JSON in its cell.
-      form: 'jsonl' or 'csv'.
+      form: 'jsonl', 'csv', or 'coco': all rows as one JSON list, a line each.
     """
+    if form == 'coco':
+        yield from _listed(rows)
+        return
     if form == 'jsonl':
         for row in rows:
             yield json.dumps(files.plain(row), ensure_ascii=False) + '\n'
@@ -37,6 +38,14 @@ def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
             names = list(row)
             yield writer.writerow(names)
         yield writer.writerow([row.get(name) for name in names])
+
+
+def _listed(rows: Iterable[dict]) -> Iterator[str]:
+    before = '['
+    for row in rows:
+        yield f'{before}{json.dumps(files.plain(row), ensure_ascii=False)}'
+        before = ',\n'
+    yield '[]\n' if before == '[' else ']\n'
 
 
 def format_of(out: str | os.PathLike | None) -> str:

@@ -86,6 +86,17 @@ def results(
     )
 
 
+def categories(data) -> tuple[tuple[int, ...], int]:
+    """The ids of the classes, and of the one with the keypoints; else 1, 2, ...
+
+    Args:
+      data: what a run remembers: `class_names`, and the ids where it knows them.
+    """
+    ids = getattr(data, 'category_ids', ()) or range(1, 1 + len(data.class_names))
+    pointed = getattr(data, 'keypoint_category', None)
+    return tuple(ids), 1 if pointed is None else pointed
+
+
 def _person(image_id, category, found) -> dict:
     points = np.asarray(found['keypoints'], np.float32).copy()
     points[:, :2] -= np.float32(HALF)

@@ -45,7 +45,9 @@ COMMANDS = {
     'fast': Command('two steps of everything, to see that it runs', CONFIG),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(
-        'classes and probabilities of images', (*RUN, 'top', 'format', 'out'), 'FILES'
+        'what a run says of images, as rows, masks or overlays',
+        (*RUN, 'top', 'format', 'out', 'masks', 'overlays', 'annotations'),
+        'FILES',
     ),
     'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
     'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),
@@ -104,11 +106,24 @@ flags.DEFINE_integer(
 flags.DEFINE_enum(
     'format',
     None,
-    ['jsonl', 'csv'],
-    'What is written. Default: as the file in --out is called, else jsonl.',
+    ['jsonl', 'csv', 'coco'],
+    'What is written. Default: as the file in --out is called, else jsonl; coco is '
+    'the list of results that COCO tools read.',
     flag_values=FLAGS,
 )
 flags.DEFINE_string('out', None, 'The file to write, not stdout.', flag_values=FLAGS)
+flags.DEFINE_string(
+    'masks', None, 'A folder for a PNG of classes for each image.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'overlays', None, 'A folder for pictures of what is found.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'annotations',
+    None,
+    'The COCO .json whose image ids the results get (--format=coco).',
+    flag_values=FLAGS,
+)
 flags.DEFINE_boolean(
     'flops', False, 'Also what one image of 224x224 costs.', flag_values=FLAGS
 )

@@ -17,7 +17,7 @@ from trainer.screen import tell
 
 
 def predict(flags, words: Sequence[str]) -> int:
-    """Class names and probabilities of image files."""
+    """What a run says of image files, as rows, COCO results, masks and overlays."""
     if not words:
         raise UserError(
             'predict needs images: give files, folders or globs, as in '
@@ -25,19 +25,50 @@ def predict(flags, words: Sequence[str]) -> int:
         )
     directory = run_of(flags, 'predict')
     answers.check_out(flags.out)
+    form = flags.format or answers.format_of(flags.out)
+    if flags.annotations and form != 'coco':
+        raise UserError('--annotations gives ids to results: add --format=coco.')
     from trainer.compilation import enable_cache
     from trainer.image_files import find_images
     from trainer.predict import open_predictor
 
     enable_cache()
     predictor = open_predictor(directory, flags.checkpoint)
-    images = find_images(words)
-    form = flags.format or answers.format_of(flags.out)
-    rows = predictor.rows(images, flags.top)
-    count = answers.write(answers.lines(rows, form), flags.out)
-    count -= form == 'csv'  # the line of names
-    tell(f'{count} of {len(images)} predicted by {directory}, step {predictor.step}')
+    images, seen = find_images(words), []
+    found = pictured(predictor, images, flags)
+    found = (seen.append(path) or (path, one) for path, one in found)
+    rows = rows_of(found, predictor.data, flags, form)
+    answers.write(answers.lines(rows, form), flags.out)
+    tell(
+        f'{len(seen)} of {len(images)} predicted by {directory}, step {predictor.step}'
+    )
     return DONE
+
+
+def pictured(predictor, images: Sequence[pathlib.Path], flags) -> Iterable[tuple]:
+    """What is found in each file, with the masks and overlays that flags ask for."""
+    from trainer import answer_pictures as pictures
+
+    found, data = predictor.found(images), predictor.data
+    if flags.masks:
+        found = pictures.with_masks(found, pictures.Folder('masks', flags.masks))
+    if flags.overlays:
+        folder = pictures.Folder('overlays', flags.overlays)
+        found = pictures.with_overlays(found, folder, data)
+    return found
+
+
+def rows_of(found: Iterable[tuple], data, flags, form: str) -> Iterable[dict]:
+    """What is found, in words or as COCO's results."""
+    from trainer import coco_results
+    from trainer.predict import row
+
+    if form != 'coco':
+        return (row(path, one, data, flags.top) for path, one in found)
+    ids = coco_results.ImageIds(flags.annotations)
+    categories = coco_results.categories(data)
+    results = (coco_results.results(ids(p), one, *categories) for p, one in found)
+    return itertools.chain.from_iterable(results)
 
 
 def models(flags, words: Sequence[str]) -> int:

@@ -1,0 +1,111 @@
+"""Pictures as answers: in a folder, one PNG for each image file, of its name and size.
+
+Knows what is found in a file by the names of its arrays; no task and no net.
+"""
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from trainer.data.pictures import read_picture
+from trainer.data.source import printable
+from trainer.drawing import captioned, colours, draw
+from trainer.errors import UserError
+from trainer.readable import readable
+
+SAID = 3  # classes in the caption of an overlay
+
+
+class Folder:
+    """A folder that gets a PNG for each image file, called after it."""
+
+    def __init__(self, flag: str, path: str):
+        """Makes the folder.
+
+        Args:
+          flag: that named it, for messages.
+          path: of the folder.
+
+        Raises:
+          UserError: it cannot be made or written to.
+        """
+        self.flag, self.path = flag, pathlib.Path(path).expanduser()
+        self._taken: set[str] = set()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def write(self, name: str, picture: Image.Image) -> pathlib.Path:
+        """Writes `<name>.png`; `<name>_2.png` where another image is called so."""
+        stem, number = name, 1
+        while stem in self._taken:
+            number += 1
+            stem = f'{name}_{number}'
+        self._taken.add(stem)
+        path = self.path / f'{stem}.png'
+        try:
+            picture.save(path)
+        except OSError as error:
+            raise self._refused(error) from error
+        return path
+
+    def _refused(self, error: OSError) -> UserError:
+        return UserError(
+            f'--{self.flag}={printable(str(self.path))} cannot be written: '
+            f'{os.strerror(error.errno or 5)}; name another folder.'
+        )
+
+
+def mask_of(found: dict) -> Image.Image:
+    """The classes of an image's pixels as a PNG of numbers with colours; 255 is none.
+
+    Raises:
+      UserError: the run learnt no segmentation.
+    """
+    if 'segmentation' not in found:
+        raise UserError(
+            f'--masks needs a run that gives each pixel a class, and this one predicts '
+            f'{", ".join(found)}; leave it out.'
+        )
+    mask = Image.fromarray(found['segmentation'])
+    mask.putpalette(np.ascontiguousarray(colours()).tobytes())
+    return mask
+
+
+def overlay_of(path: pathlib.Path, found: dict, data) -> Image.Image:
+    """The file's picture with what is found in it; classes and numbers as a caption."""
+    channels = data.image_shape[-1]
+    picture = draw(read_picture(str(path), channels), found, data.class_names)
+    return Image.fromarray(captioned(picture, caption(found, data)))
+
+
+def caption(found: dict, data) -> list[str]:
+    """What is found, in a line or a few, as far as nothing can be drawn of it."""
+    said = readable(found, data, SAID)
+    if 'top' in said:
+        return [f'{one["label"]} {one["probability"]:.2f}' for one in said['top']]
+    if 'labels' in said:
+        return [', '.join(said['labels']) or 'none']
+    if 'shares' in said:
+        large = sorted(said['shares'].items(), key=lambda item: -item[1])[:SAID]
+        return [f'{name} {share:.0%}' for name, share in large]
+    numbers = {k: v for k, v in said.items() if isinstance(v, int | float)}
+    return [f'{name} {value:.4g}' for name, value in numbers.items()]
+
+
+def with_masks(found: Iterator, folder: Folder) -> Iterator:
+    """What is found, its masks written as they come; says where as `mask`."""
+    for path, one in found:
+        written = folder.write(path.stem, mask_of(one))
+        yield path, {**one, 'mask': np.str_(written)}
+
+
+def with_overlays(found: Iterator, folder: Folder, data) -> Iterator:
+    """What is found, drawn into the files' pictures, written as they come."""
+    for path, one in found:
+        folder.write(path.stem, overlay_of(path, one, data))
+        yield path, one
