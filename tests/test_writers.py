@@ -230,3 +230,11 @@ def test_no_thread_is_left_and_none_keeps_python_alive(tmp_path):
     command = [sys.executable, '-c', code]
     assert subprocess.run(command, cwd=provenance.SOURCE, timeout=60).returncode == 0
     assert curve(tmp_path / 'b', 'a') == [(1, 1.0)]
+
+
+def test_final_scores_are_taken_again(tmp_path):
+    path = tmp_path / 'metrics.jsonl'
+    kept = '{"step": 3, "train/loss": 1.0}\n{"step": 3, "epoch": 1, "test/loss": 1.0}\n'
+    path.write_text(kept + '{"step": 3, "test/loss": 0.5}\n')
+    writers.truncate(path, 3)
+    assert path.read_text() == kept

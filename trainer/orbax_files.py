@@ -128,12 +128,15 @@ def _is_ours(record: logging.LogRecord) -> bool:
 def _mute_stragglers() -> None:
     """Drops the tracebacks of readers that outlive the event loop of a failed load.
 
-    TensorStore's threads raise 'Event loop is closed' where nobody can catch it.
+    TensorStore's threads raise 'Event loop is closed' where nobody can catch it, and
+    coroutines that were never finished do when they are collected.
     """
     report = sys.unraisablehook
 
     def hook(unraisable) -> None:
-        if str(unraisable.exc_value) != 'Event loop is closed':
+        code = getattr(unraisable.object, 'cr_code', None)
+        of_orbax = code is not None and 'orbax' in code.co_filename
+        if not of_orbax and str(unraisable.exc_value) != 'Event loop is closed':
             report(unraisable)
 
     sys.unraisablehook = hook

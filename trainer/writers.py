@@ -142,16 +142,21 @@ class MultiWriter(MetricWriter):
 
 
 def truncate(path: str | os.PathLike, step: int) -> None:
-    """Drops the lines of all later steps, and a last line that was cut short.
+    """Drops all that a run that goes on from `step` is going to write again.
 
-    A run that goes on from `step` calls it before it writes; -1 drops every line. A
-    file that is not there stays so; one in which nothing is dropped is not touched.
+    These are the lines of later steps, the final scores (they are taken after the last
+    save), and a last line that was cut short; -1 drops every line. A file that is not
+    there stays so; one in which nothing is dropped is not touched.
     """
     path = pathlib.Path(path)
     if not path.exists():
         return
     text = path.read_text(encoding='utf-8', errors='replace')
-    kept = [line for line, record in _records(text) if record['step'] <= step]
+    kept = [
+        line
+        for line, record in _records(text)
+        if record['step'] <= step and not _is_final(record)
+    ]
     if ''.join(kept) != text:
         files.write_text(path, ''.join(kept))
 
@@ -177,6 +182,11 @@ def history(path: str | os.PathLike) -> list[dict[str, object]]:
             timeless = {k: v for k, v in record.items() if not k.startswith('perf/')}
             epochs[record['step']] = timeless
     return list(epochs.values())
+
+
+def _is_final(record: dict[str, object]) -> bool:
+    """Whether a line holds the scores of the best checkpoint, at the end of a run."""
+    return 'epoch' not in record and any(key.startswith('test/') for key in record)
 
 
 def _records(text: str) -> Iterator[tuple[str, dict[str, object]]]:
