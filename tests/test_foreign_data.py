@@ -154,6 +154,18 @@ def test_masks_train_and_are_given_back_as_pictures(painter, tmp_path, capsys):
     assert len(list((tmp_path / 'o').iterdir())) == 24
 
 
+def test_the_best_and_worst_are_drawn(detector, pointer, painter):
+    for directory in (detector[0], pointer[0], painter[0]):
+        sheets = sorted((directory / 'pictures').iterdir())
+        assert [path.name[4:] for path in sheets] == [
+            'best.png',
+            'random.png',
+            'worst.png',
+        ]
+        shapes = {cv2.imread(str(path)).shape for path in sheets}
+        assert min(min(shape[:2]) for shape in shapes) > 160
+
+
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [

@@ -116,7 +116,8 @@ def _draw_boxes(pen, fields, class_names, scale: int, least: float) -> None:
         name = class_names[label] if label < len(class_names) else str(label)
         said = f'{name} {score:.2f}' if 'scores' in fields else name
         above = max(0.0, y0 - _font().size - 1)
-        pen.text((x0 + 2, above), said, colour, _font(), stroke_width=1)
+        outline = {'stroke_width': 1, 'stroke_fill': 'black'}
+        pen.text((x0 + 2, above), said, colour, _font(), **outline)
 
 
 def _draw_points(pen, keypoints: np.ndarray, scale: int) -> None:

@@ -65,6 +65,8 @@ class Experiment:
       average: keeps a moving average of the weights, which is what is evaluated.
       parallel: how state and batch are cut over the devices.
       seeds: trains once with each of these, in a sub-directory each.
+      pictures: how many of the best, the worst and random examples are drawn into the
+        run directory at the end.
       hooks: called with (step, state, metrics) at every line that is logged.
       log_every: in steps.
       eval_every, save_every: in epochs.
@@ -97,6 +99,7 @@ class Experiment:
     average: Average | None = None
     parallel: Parallel = dataclasses.field(default_factory=Parallel)
     seeds: Sequence[Annotated[int, Ge(0)]] = ()
+    pictures: Annotated[int, Ge(0)] = 4
     hooks: Sequence[Callable] = ()
     log_every: Annotated[int, Ge(1)] = 10
     eval_every: Annotated[float, Gt(0)] = 1

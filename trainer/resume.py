@@ -26,6 +26,7 @@ MAY_CHANGE = (
     'epochs',
     'hooks*',
     'log_every',
+    'pictures',
     'seeds',
     'eval_every',
     'save_every',

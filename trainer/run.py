@@ -26,6 +26,7 @@ from trainer.divergence import Diverged
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate
 from trainer.experiment import describe
+from trainer.gallery import write_gallery
 from trainer.job import Job
 from trainer.loop import Loop
 from trainer.recorder import Recorder
@@ -106,9 +107,11 @@ class Run:
             state = loop.run(state)
             self.say_early_stop(loop)
             best = self.best(loop, int(state.step))
-            scores = self.scores(best, state)
+            chosen = self.chosen(best, state)
+            scores = self.scores(chosen)
             if scores:
                 writer.write_scalars(int(state.step), scores)
+            write_gallery(job, *chosen.weights, self.directory, self.stop)
         results = write_results(self.directory, job, int(state.step), best, scores)
         self.console.say(f'{self.directory}: {headline(results)}')
         return results
@@ -221,16 +224,20 @@ class Run:
         self.console.warn(f'step {best} was the best, but could not be saved.')
         return last
 
-    def scores(self, best: int, state: TrainState) -> dict:
-        """Scores of the best checkpoint on the test data, none without such data.
+    def chosen(self, best: int, state: TrainState) -> TrainState:
+        """The state at the best step; the last one is given."""
+        if best == int(state.step):
+            return state
+        return self.store.load(best, self.job.abstract_state())[0]
+
+    def scores(self, state: TrainState) -> dict:
+        """Scores of a state on the test data, none without such data.
 
         Raises:
           Interrupted: a signal came; the same command scores again.
         """
         if 'test' not in self.job.datasets:
             return {}
-        if best != int(state.step):
-            state, _ = self.store.load(best, self.job.abstract_state())
         scores = evaluate(self.job, 'test', *state.weights, self.stop)
         if scores is None:
             raise Interrupted(f'{self.stop.name} while scoring the test data')
