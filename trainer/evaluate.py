@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 
-from trainer import files, parallel, resume, rundir, watchdog
+from trainer import feeding, files, parallel, resume, rundir, watchdog
 from trainer.checkpoints import CheckpointStore
 from trainer.collected import Collector
 from trainer.console import say, table
@@ -54,13 +54,12 @@ def evaluate(
     """
     watchdog.enter('evaluation')
     step, metrics = job.eval_step(split), job.fresh_metrics(train=False)
-    shares = jax.process_index(), jax.process_count()
     in_flight, collector = deque(), Collector()
-    for batch in job.datasets[split].eval_batches(*shares):
+    for batch in feeding.eval_batches(job.datasets[split], job.mesh):
         watchdog.beat('a batch of evaluation')
         if stop:
             return None
-        metrics = step(params, model_state, metrics, parallel.place(batch, job.mesh))
+        metrics = step(params, model_state, metrics, batch)
         metrics = collector.take(metrics)
         in_flight.append(metrics)
         if len(in_flight) > 1:

@@ -5,16 +5,15 @@ The only room that knows all the others by their contracts; it takes no step its
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import optax
 from clu.metrics import Collection
 from jax.sharding import Mesh
 
-from trainer import augment, descent, parallel, steps
+from trainer import augment, descent, feeding, parallel, steps
 from trainer.data import Dataset
-from trainer.data.facts import MEANINGS
 from trainer.errors import UserError
 from trainer.experiment import Experiment
 from trainer.network import make_network
@@ -106,12 +105,47 @@ class Job:
 
     def compile_ahead(self) -> None:
         """Begins to compile, in threads, what a whole run uses."""
-        self.programs.begin(self.datasets, self.rate)
+        self.programs.begin(self.datasets, self.rate, self.longest_stride)
         self.fresh_metrics(train=True)
 
     def compile_train_step(self):
         """The train step, compiled for this mesh ahead of its first use."""
         return self.programs.begin_train_step(self.datasets['train']).result()
+
+    def compile_train_steps(self):
+        """As many steps in one dispatch as `longest_stride` says, or None for one."""
+        if self.longest_stride == 1:
+            return None
+        train = self.datasets['train']
+        return self.programs.begin_train_step(train, self.longest_stride).result()
+
+    @functools.cached_property
+    def longest_stride(self) -> int:
+        """How many steps one dispatch may take."""
+        log_every = self.experiment.log_every
+        return feeding.longest_stride(self.datasets['train'], log_every)
+
+    def stride(self, step: int) -> int:
+        """Steps to take at once from a step: nothing is due in the midst of them."""
+        many, experiment = self.longest_stride, self.experiment
+        if many == 1:
+            return 1
+        between = range(step + 1, step + many)
+        save = self.every(experiment.save_every)
+        busy = any(
+            due(s, experiment.log_every, self.total_steps)
+            or due(s, save, self.total_steps)
+            or self.evaluated_at(s)
+            for s in between
+        )
+        return 1 if busy or step + many > self.total_steps else many
+
+    def train_batches(
+        self, step: int = 0, skipped: Sequence[int] = ()
+    ) -> Iterator[tuple[dict, int]]:
+        """Global batches from a step on, with the number of steps that each is for."""
+        train, position = self.datasets['train'], (self.experiment.seed, step)
+        return feeding.train_batches(train, self.mesh, position, self.stride, skipped)
 
     def eval_step(self, split: str):
         """The evaluation step for one of the data sets, compiled once."""
@@ -130,7 +164,7 @@ def open_job(experiment: Experiment, splits: Sequence[str] | None = None) -> Job
       UserError: data that cannot be opened, a batch that does not divide over the
         devices, a model or task that contradicts the data.
     """
-    datasets = open_datasets(experiment, splits)
+    datasets = feeding.open_datasets(experiment, splits)
     _check_accumulate(experiment)
     return make_job(experiment, datasets)
 
@@ -187,30 +221,6 @@ def _check_accumulate(experiment: Experiment) -> None:
             f'{parts} parts (Experiment.accumulate) over {devices} devices; '
             f'choose a multiple of {parts * devices}.'
         )
-
-
-def open_datasets(
-    experiment: Experiment, splits: Sequence[str] | None
-) -> dict[str, Dataset]:
-    """The data sets of an experiment by role; all must be of the same classes."""
-    datasets = {}
-    for split, images in experiment.roles.items():
-        if splits is not None and split not in ('train', *splits):
-            continue
-        parallel.check_batch(f'{split}/Images', images.batch, experiment.parallel)
-        datasets[split] = images.open()
-        _check_same_kind(datasets['train'], datasets[split], split)
-    return datasets
-
-
-def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:
-    for what in MEANINGS:
-        expected, came = getattr(train, what), getattr(other, what)
-        if expected != came:
-            raise UserError(
-                f'The {split} data has {what} {came}, but train_data has {expected}; '
-                f'both must come from the same classes and be brought to one size.'
-            )
 
 
 def due(step: int, every: int, last: int) -> bool:

@@ -5,10 +5,8 @@ where the status is 'mistake' or 'warning'.
 """
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 
-import jax
 import numpy as np
 
 from trainer.data import Dataset
@@ -63,7 +61,8 @@ def judge_images(role: str, dataset: Dataset, batches: Sequence[dict]) -> Verdic
     pixels = np.concatenate([batch['image'][batch['mask']] for batch in batches])
     if len(pixels) > 1 and (pixels == pixels[0]).all():
         yield 'mistake', f'all {len(pixels)} {role} images looked at are the same'
-    std = np.asarray(dataset.images.std, np.float32)
+    given = dataset.images.std
+    std = np.asarray(1.0 if given is None else given, np.float32)
     if (std <= 0).any():
         yield 'mistake', f'{role}/Images.std is {std.tolist()}; give values above 0'
 
@@ -164,15 +163,6 @@ def step_memory(compiled) -> int:
         + analysis.temp_size_in_bytes
         - analysis.alias_size_in_bytes
     )
-
-
-def device_memory() -> int | None:
-    """Bytes of memory of the first device; of the machine where that is a CPU."""
-    device = jax.local_devices()[0]
-    limit = (device.memory_stats() or {}).get('bytes_limit')
-    if limit is None and device.platform == 'cpu':
-        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    return limit
 
 
 def _listed(numbers: Sequence[float]) -> str:

@@ -14,16 +14,18 @@ import jax
 import numpy as np
 
 from trainer import parallel, watchdog
-from trainer.divergence import batch_of, check_weights
+from trainer.advisor import Advisor
+from trainer.divergence import check_weights
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate, role_of
 from trainer.job import Job, due
 from trainer.plateau import PlateauTracker
-from trainer.recorder import Recorder, Stopwatch
+from trainer.recorder import Recorder
 from trainer.saver import Saver
 from trainer.selection import Tracker
 from trainer.signals import Stop
 from trainer.state import TrainState
+from trainer.stopwatch import Stopwatch
 
 IN_FLIGHT = 2  # more would hide the step that failed, and can deadlock on CPU devices
 
@@ -40,6 +42,7 @@ class Loop:
       stop: true once a signal has asked to stop.
       plateau: lowers the learning rate by what evaluations say, or None.
       train_step: compiled.
+      train_steps: several in one dispatch, compiled, where the job has such.
       recorder: where metrics go.
       evaluated, saved: the last steps at which these were done.
       skipped: the batches that are left out.
@@ -52,6 +55,7 @@ class Loop:
     stop: Stop
     plateau: PlateauTracker | None = None
     train_step: Callable | None = None
+    train_steps: Callable | None = None
     recorder: Recorder | None = None
     evaluated: int = 0
     saved: int = 0
@@ -70,22 +74,28 @@ class Loop:
         save_every = job.every(experiment.save_every)
         state, _ = self.evaluate_if_due(state, step)  # one that a signal cut short
         watch, in_flight, clock = None, deque(), Stopwatch()
-        with contextlib.closing(self.batches(step)) as batches:
+        advisor = Advisor(job.datasets['train'])
+        batches = job.train_batches(step, self.skipped)
+        with contextlib.closing(batches), contextlib.closing(clock):
             while not self.ends(step):
-                batch = clock.next(batches)
+                batch, count = clock.next(batches)
                 if len(in_flight) == IN_FLIGHT:
                     jax.block_until_ready(in_flight.popleft())
-                state, watch = self.train_step(state, batch)
+                take = self.train_step if count == 1 else self.train_steps
+                state, watch = take(state, batch)
+                clock.sent(watch, count)
                 if step == start:
                     self.recorder.first_step(watch)
                     clock.restart()
                 in_flight.append(watch)
-                step += 1
+                step += count
                 self.recorder.advance(step)
                 watchdog.beat('a step')
                 if due(step, experiment.log_every, job.total_steps):
                     figures = clock.read(experiment.train_data.batch)
                     self.recorder.take(step, state, watch, figures | self.saver.figures)
+                    if advisor.consider(figures, experiment.log_every):
+                        clock.restart()
                     empty = job.fresh_metrics(train=True)
                     state = dataclasses.replace(state, interval=empty)
                 state, improved = self.evaluate_if_due(state, step)
@@ -100,18 +110,6 @@ class Loop:
         """Whether no further step is to be taken."""
         last = step >= self.job.total_steps
         return last or bool(self.stop) or self.tracker.should_stop
-
-    def batches(self, step: int):
-        """Global batches on the mesh from the given step on, but those left out."""
-        train, first = self.job.datasets['train'], batch_of(step, self.skipped)
-        shares = jax.process_index(), jax.process_count()
-        batches = train.train_batches(self.job.experiment.seed, first, *shares)
-        try:
-            for number, batch in enumerate(batches, first):
-                if number not in self.skipped:
-                    yield parallel.place(batch, self.job.mesh)
-        finally:
-            batches.close()
 
     def evaluate_if_due(self, state: TrainState, step: int) -> tuple[TrainState, bool]:
         """Scores the data sets for which the step asks, once.

@@ -5,6 +5,7 @@ a state lie where is `sharding.py`.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -85,6 +86,15 @@ def place(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
         key: jax.make_array_from_process_local_data(sharding, value)
         for key, value in batch.items()
     }
+
+
+def device_memory() -> int | None:
+    """Bytes of memory of the first device; of the machine where that is a CPU."""
+    device = jax.local_devices()[0]
+    limit = (device.memory_stats() or {}).get('bytes_limit')
+    if limit is None and device.platform == 'cpu':
+        return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    return limit
 
 
 def is_main() -> bool:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from trainer import parallel, steps
+from trainer import parallel, resident, steps
 from trainer.data import Dataset
 from trainer.fingerprints import compile_fingerprints
 from trainer.recipe import Recipe
@@ -35,31 +35,42 @@ class Programs:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='compile')
         self.futures: dict[Hashable, Future] = {}
 
-    def begin(self, datasets: Mapping[str, Dataset], rate: Callable) -> None:
+    def begin(
+        self, datasets: Mapping[str, Dataset], rate: Callable, stride: int = 1
+    ) -> None:
         """Begins all that a run on these data sets is going to use.
 
         Args:
           datasets: by role; 'train' is trained on, the others are evaluated.
           rate: the jitted learning rate as a function of the step.
+          stride: steps in one dispatch.
         """
         self.begin_train_step(datasets['train'])
+        if stride > 1:
+            self.begin_train_step(datasets['train'], stride)
         self._begin('fingerprints', lambda: compile_fingerprints(self.state))
         for role in datasets.keys() - {'train'}:
             self.begin_eval_step(datasets[role])
         self._begin('rate', lambda: rate.lower(0).compile())
 
-    def begin_train_step(self, dataset: Dataset) -> Future:
-        """The train step on batches of this data set; the state is donated."""
-        batch = abstract_batch(dataset, self.mesh)
+    def begin_train_step(self, dataset: Dataset, count: int = 1) -> Future:
+        """The train step on batches of this data set; the state is donated.
+
+        Args:
+          dataset: its batches' shapes are compiled for.
+          count: steps in one dispatch; several only where the data is resident.
+        """
+        batch = abstract_batch(dataset, self.mesh, count)
         places = jax.tree.map(lambda x: x.sharding, self.state)
         places = places, parallel.replicated(self.mesh)
 
         def make():
-            step = steps.make_train_step(self.recipe)
+            make_step = steps.make_train_step if count == 1 else steps.make_train_steps
+            step = make_step(self.recipe)
             jitted = jax.jit(step, donate_argnums=0, out_shardings=places)
             return jitted.lower(self.state, batch).compile()
 
-        return self._begin('train step', make)
+        return self._begin(f'train step {count}', make)
 
     def begin_eval_step(self, dataset: Dataset) -> Future:
         """The evaluation step for a data set: the same for all that are alike."""
@@ -85,8 +96,13 @@ class Programs:
         return self.futures[key]
 
 
-def abstract_batch(dataset: Dataset, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a global batch of this data set, cut over the mesh."""
+def abstract_batch(dataset: Dataset, mesh: Mesh, count: int = 1) -> dict:
+    """Shapes and types of a global batch of this data set, cut over the mesh.
+
+    Of data that lies on the devices: of all of it, and of `count` batches of rows.
+    """
+    if resident.is_resident(dataset):
+        return resident.abstract(dataset, count, mesh)
     size, sharding = dataset.images.batch, parallel.over_data(mesh)
     example = {**dataset[0], 'mask': True, 'index': np.int32(0)}
     return {

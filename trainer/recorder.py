@@ -4,7 +4,6 @@ Reading a metric waits for the device, so an interval is taken at its step but r
 after the next step has been sent off. Knows writers and a bar; nothing of models.
 """
 
-import time
 from collections.abc import Callable
 
 import jax
@@ -13,36 +12,6 @@ from trainer.console import Phases
 from trainer.divergence import Diverged
 from trainer.job import Job
 from trainer.state import TrainState
-
-
-class Stopwatch:
-    """Seconds spent in the loop and, of those, waiting for data."""
-
-    def __init__(self):
-        self.restart()
-
-    def restart(self) -> None:
-        """Forgets what was measured."""
-        self.started, self.waited, self.steps = time.perf_counter(), 0.0, 0
-
-    def next(self, batches):
-        """The next batch, its waiting time counted."""
-        asked = time.perf_counter()
-        batch = next(batches)
-        self.waited += time.perf_counter() - asked
-        self.steps += 1
-        return batch
-
-    def read(self, batch_size: int) -> dict[str, float]:
-        """Figures since the last reading, under their metric names; starts anew."""
-        seconds = max(time.perf_counter() - self.started, 1e-9)
-        steps, waited = self.steps, self.waited
-        self.restart()
-        return {
-            'perf/images_per_second': steps * batch_size / seconds,
-            'perf/step_ms': 1000 * seconds / max(steps, 1),
-            'perf/input_wait': waited / seconds,
-        }
 
 
 class Recorder:

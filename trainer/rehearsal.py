@@ -24,7 +24,6 @@ from trainer.experiment import Experiment
 from trainer.fingerprints import fingerprints
 from trainer.job import Job, open_job
 from trainer.judgements import (
-    device_memory,
     judge_classes,
     judge_disk,
     judge_images,
@@ -162,18 +161,18 @@ class Rehearsal:
         self.step = self.job.compile_train_step()
         self.figures['parameters'] = overview.parameter_count(self.job)
         self.figures['memory/bytes'] = step_memory(self.step)
-        yield from judge_memory(self.figures['memory/bytes'], device_memory())
+        yield from judge_memory(self.figures['memory/bytes'], parallel.device_memory())
 
     def take_steps(self):
         """Trains a few steps, and sees that they change what they should."""
         job = self.job
         self.state = job.init_state()
         before = jax.device_get(self.state.params)
-        batches = job.datasets['train'].train_batches(self.experiment.seed)
+        batches = job.train_batches()
         losses, norms = [], []
         for _ in range(STEPS):
             began = time.perf_counter()
-            batch = parallel.place(next(batches), job.mesh)
+            batch, _ = next(batches)
             self.state, watch = self.step(self.state, batch)
             losses.append(float(watch['loss']))
             norms.append(float(watch['grad_norm']))

@@ -76,10 +76,13 @@ class Run:
         self.console.say(overview.parameter_table(job))
         log.info('parameters\n%s', overview.full_table(job))
         with self.console.phases('compile'):
-            train_step = job.compile_train_step()
+            train_step, train_steps = (
+                job.compile_train_step(),
+                job.compile_train_steps(),
+            )
         self.say_cost(train_step)
         while True:
-            loop.train_step = train_step
+            loop.train_step, loop.train_steps = train_step, train_steps
             try:
                 return self.train(state, loop)
             except Diverged as diverged:

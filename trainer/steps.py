@@ -12,6 +12,7 @@ import optax
 
 from trainer.network import Arrays, Network
 from trainer.recipe import Recipe
+from trainer.resident import gather
 from trainer.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -29,7 +30,7 @@ def make_train_step(
     def step(state: TrainState, batch: Batch):
         key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
         augment_key, model_key = jax.random.split(key)
-        batch = recipe.prepare(batch, augment_key)
+        batch = recipe.prepare(gather(batch), augment_key)
         loss, grads, model_state, new = _gradients(recipe, state, batch, model_key)
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
@@ -44,6 +45,25 @@ def make_train_step(
         return state, {'loss': loss, 'grad_norm': grad_norm, 'bad_step': bad_step}
 
     return step
+
+
+def make_train_steps(recipe: Recipe) -> Callable:
+    """`steps(state, batch) -> (state, watch)`: as many steps as `rows` [K, B] says.
+
+    The batch is as `resident.gather` takes it; `watch` is that of the last step. For
+    GPU and TPU, which would wait for the host between short steps; inside a loop XLA's
+    CPU convolutions are naive.
+    """
+    step = make_train_step(recipe)
+
+    def steps(state: TrainState, batch: dict):
+        def one(state, rows):
+            return step(state, {'rows': rows, 'held': batch['held']})
+
+        state, watches = jax.lax.scan(one, state, batch['rows'])
+        return state, jax.tree.map(lambda value: value[-1], watches)
+
+    return steps
 
 
 def _gradients(recipe: Recipe, state: TrainState, batch: Batch, key: jax.Array):
@@ -143,7 +163,7 @@ def make_eval_step(recipe: Recipe, prepare: Callable[[Batch], Batch]) -> Callabl
     collection = task.metrics(train=False)
 
     def step(params, model_state, metrics, batch: Batch):
-        batch = prepare(batch)
+        batch = prepare(gather(batch))
 
         def apply(images):
             return recipe.network.apply(params, model_state, images)
@@ -173,8 +193,8 @@ def make_prepare(images, augment: Sequence[Callable] = ()) -> Callable:
         batch = {**batch, 'image': image}
         for position, function in enumerate(augment):
             batch = function(jax.random.fold_in(key, position), batch)
-        mean = jnp.asarray(images.mean, jnp.float32)
-        std = jnp.asarray(images.std, jnp.float32)
+        normalisation = images.normalisation(pixels=image.ndim == 4)
+        mean, std = (jnp.asarray(value, jnp.float32) for value in normalisation)
         return {**batch, 'image': (batch['image'] - mean) / std}
 
     return prepare

@@ -7,7 +7,7 @@ import tempfile
 import jax
 import numpy as np
 
-from trainer import parallel, steps
+from trainer import steps
 from trainer.console import Console
 from trainer.data import Dataset
 from trainer.errors import Interrupted, TrainingFailed
@@ -59,6 +59,10 @@ class Excerpt:
         """The first of the data set's evaluation batches."""
         return itertools.islice(self._dataset.eval_batches(*share), self._batches)
 
+    def eval_rows(self, *share):
+        """The same, as rows of what is held."""
+        return itertools.islice(self._dataset.eval_rows(*share), self._batches)
+
 
 def overfit(
     experiment: Experiment,
@@ -80,7 +84,7 @@ def overfit(
     """
     with console.phases('data'):
         job = one_batch_job(open_job(experiment, splits=()))
-        batch = parallel.place(next(job.datasets['train'].train_batches(0)), job.mesh)
+        batch, _ = next(job.train_batches())
     with console.phases('compile'):
         state, step, first = job.init_state(), job.compile_train_step(), None
     for count in range(1, most_steps + 1):

@@ -127,13 +127,20 @@ def gather_batches(
     held, order, start_step: int, share: tuple[int, int]
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches of `read_batches`, each by one gather from memory (see `Held`)."""
+    for rows in row_batches(held, order, start_step, share):
+        yield held.batch(rows['row'], rows['mask'])
+
+
+def row_batches(
+    held, order, start_step: int, share: tuple[int, int]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Which rows of `held` each batch is: {'row' [B] int32, 'mask' [B] bool}."""
     rows = rows_of(share, order.batch)
     steps = itertools.takewhile(
         lambda step: step < len(order) // order.batch, itertools.count(start_step)
     )
     for step in steps:
         index, mask = order(step * order.batch + rows)
-        batch = held.batch(index, mask)
         if not order.replaces:
-            batch['mask'] = mask & (batch['index'] == index)
-        yield batch
+            mask = mask & (held.fields['index'][index] == index)
+        yield {'row': np.asarray(index, np.int32), 'mask': mask}

@@ -48,6 +48,20 @@ def check_labels(name: str, labels, num_classes: int) -> None:
         _check_label(f'{name}: example {index}', labels[index], num_classes)
 
 
+def check_normalisation(name: str, images, channels: int) -> None:
+    """Raises UserError where `mean` or `std` has neither one value nor one a channel.
+
+    A longer one would silently broadcast a grey image to more channels.
+    """
+    for field in ('mean', 'std'):
+        count = np.size(getattr(images, field))
+        if count not in (1, channels):
+            raise UserError(
+                f'Images.{field} has {count} values, but the images of {name} have '
+                f'{channels} channel(s); give one value, or one a channel.'
+            )
+
+
 def check_segmentation_names(name: str, names) -> None:
     """Raises UserError where a segmentation's classes do not fit into its bytes."""
     if len(names) > IGNORE:

@@ -10,14 +10,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.data.checks import check_labels
+from trainer.data.checks import check_normalisation
 from trainer.data.held import Held
 from trainer.data.images import Images
-from trainer.data.order import Sequential, Shuffled
+from trainer.data.order import Balanced, Sequential, Shuffled
 from trainer.data.reader import Checked, Reader, enough_pixels, split_transforms
 from trainer.data.skipping import Replacing, Skips
 from trainer.data.source import Examples
-from trainer.data.statistics import pixel_counts, target_statistics
+from trainer.data.statistics import (
+    classes_of,
+    label_counts,
+    pixel_counts,
+    target_statistics,
+)
 from trainer.errors import UserError
 
 SMALL = 256 * 2**20  # bytes of decoded images that cache='auto' keeps in memory
@@ -41,6 +46,9 @@ class Dataset:
       category_ids, keypoint_category: as COCO results name the classes.
       image_shape: (H, W, C) after the transforms; (F,) of feature vectors.
       fingerprint: hex digest of what the data is, wherever it lies.
+      num_bytes: of all images after the transforms.
+      examples: the source's, those that cannot be read replaced.
+      fixed, random: the transforms before the first that takes chance, and the rest.
       skipped: one line for each file or label that was left out so far.
 
     Raises:
@@ -61,14 +69,14 @@ class Dataset:
         self.num_classes = len(self.class_names)
         self.fingerprint = source.fingerprint
         self._skips = Skips(source, images.on_error)
-        self._whole = Replacing(source, images.on_error)
-        self._transforms = images.host_transforms
-        self._fixed, self._random = split_transforms(self._transforms)
-        source.enough = enough_pixels(self._transforms)
-        probe = Reader(self._whole, self._transforms)(0, np.random.default_rng(0))
+        self.examples = Replacing(source, images.on_error)
+        transforms = images.host_transforms
+        self.fixed, self.random = split_transforms(transforms)
+        source.enough = enough_pixels(transforms)
+        probe = Reader(self.examples, transforms)(0, np.random.default_rng(0))
         self.image_shape = tuple(probe['image'].shape)
-        self._bytes = probe['image'].nbytes
-        self._check_normalisation()
+        self.num_bytes = self.num_examples * probe['image'].nbytes
+        check_normalisation(source.name, images, self.image_shape[-1])
         if None in source.image_shape:
             for index in range(min(PROBED_EXAMPLES, self.num_examples)):
                 self[index]
@@ -103,6 +111,10 @@ class Dataset:
         """
         return self._label_counts.copy()
 
+    @functools.cached_property
+    def _label_counts(self):
+        return label_counts(self.source, self.examples[0], self.num_classes)
+
     def pixel_counts(self) -> np.ndarray:
         """Pixels of each class of the segmentation, [classes] int64; reads them all."""
         return pixel_counts(self.eval_batches(), len(self.segmentation_names))
@@ -134,7 +146,7 @@ class Dataset:
           TrainingFailed: while iterating, an example that cannot be read.
         """
         self._check_batch()
-        order = Shuffled(self.num_examples, self.images.batch, seed)
+        order = self._order(seed)
         return self._batches(order, start_step, (process_index, process_count))
 
     def eval_batches(
@@ -148,20 +160,43 @@ class Dataset:
         order = Sequential(self.num_examples, self.images.batch)
         return self._batches(order, 0, (process_index, process_count))
 
+    def train_rows(self, seed: int, start_step: int, *share: int) -> Iterator[Batch]:
+        """What `train_batches` holds, as rows of `held`: {'row' [B], 'mask' [B]}."""
+        self._check_batch()
+        return self._rows(self._order(seed), start_step, share)
+
+    def eval_rows(self, *share: int) -> Iterator[Batch]:
+        """What `eval_batches` holds, as rows of `held`."""
+        return self._rows(Sequential(self.num_examples, self.images.batch), 0, share)
+
+    def _rows(self, order, start_step, share):
+        from trainer.data.batches import row_batches
+
+        self._check_share(order, share)
+        return row_batches(self.held, order, start_step, share)
+
     def _batches(self, order, start_step, share):
         from trainer.data.batches import gather_batches, read_batches
 
+        self._check_share(order, share)
+        if self.holds and not self.random:
+            return gather_batches(self.held, order, start_step, share)
+        workers = self.images.workers
+        batches = read_batches(self._reader, order, start_step, share, workers)
+        return self._skips.watch(batches, order, start_step, share)
+
+    def _check_share(self, order, share):
         if order.batch % share[1]:
             raise UserError(
                 f'Images.batch is {order.batch}, which does not divide over '
                 f'{share[1]} processes; choose a multiple of {share[1]}.'
             )
-        if self._holds and not self._random:
-            self._note_held()
-            return gather_batches(self._held, order, start_step, share)
-        workers = self.images.workers
-        batches = read_batches(self._reader, order, start_step, share, workers)
-        return self._skips.watch(batches, order, start_step, share)
+
+    def _order(self, seed) -> Shuffled:
+        facts = self.num_examples, self.images.batch, seed
+        if self.images.sampler is None:
+            return Shuffled(*facts)
+        return Balanced(*facts, classes_of(self.source, self.examples[0]))
 
     def _check_batch(self):
         if self.images.batch > self.num_examples:
@@ -171,35 +206,28 @@ class Dataset:
                 f'split.'
             )
 
-    def _check_normalisation(self):
-        """A longer mean would silently broadcast a grey image to more channels."""
-        channels = self.image_shape[-1]
-        for field in ('mean', 'std'):
-            count = np.size(getattr(self.images, field))
-            if count not in (1, channels):
-                raise UserError(
-                    f'Images.{field} has {count} values, but the images of '
-                    f'{self.source.name} have {channels} channel(s); give one value, '
-                    f'or one a channel.'
-                )
-
     @property
-    def _holds(self) -> bool:
+    def holds(self) -> bool:
+        """Whether what the fixed transforms leave is kept in the host's memory."""
         if self.images.cache == 'auto':
-            return not self._random and self.num_examples * self._bytes <= SMALL
-        return self.images.cache == 'host'
+            return not self.random and self.num_bytes <= SMALL
+        return self.images.cache in ('host', 'device')
 
     @functools.cached_property
-    def _held(self) -> Held:
-        fixed = Reader(self._whole, self._fixed)
-        return Held(fixed if self._random else self._checked(fixed))
+    def held(self) -> Held:
+        """What the fixed transforms leave of all examples, read at the first call."""
+        fixed = Reader(self.examples, self.fixed)
+        held = Held(fixed if self.random else self._checked(fixed))
+        rows = np.arange(self.num_examples)
+        self._skips.note(rows[held.fields['index'] != rows])
+        return held
 
     @functools.cached_property
     def _reader(self) -> Checked:
-        if self._holds:
-            return self._checked(Reader(self._held, self._random))
+        if self.holds:
+            return self._checked(Reader(self.held, self.random))
         if self.images.cache == 'disk':
-            return self._checked(Reader(self._packed, self._random))
+            return self._checked(Reader(self._packed, self.random))
         return self._direct
 
     @functools.cached_property
@@ -207,31 +235,14 @@ class Dataset:
         from trainer.data.packed import open_packed, pack_key
 
         on_error = self.images.on_error
-        key = pack_key(self.fingerprint, self._fixed, on_error)
-        fixed = Reader(self._whole, self._fixed)
+        key = pack_key(self.fingerprint, self.fixed, on_error)
+        fixed = Reader(self.examples, self.fixed)
         return open_packed(self.images.cache_dir, key, fixed)
 
     @functools.cached_property
     def _direct(self) -> Checked:
-        return self._checked(Reader(self._whole, self._transforms))
+        transforms = [*self.fixed, *self.random]
+        return self._checked(Reader(self.examples, transforms))
 
     def _checked(self, reader):
         return Checked(reader, self.source, self.image_shape)
-
-    def _note_held(self):
-        rows = np.arange(self.num_examples)
-        self._skips.note(rows[self._held.fields['index'] != rows])
-
-    @functools.cached_property
-    def _label_counts(self):
-        fields = self._whole[0]
-        if 'labels' in fields:
-            return self.column('labels').sum(0).astype(np.int64)
-        if 'box_labels' in fields:
-            labels = self.column('box_labels')
-            return np.bincount(labels[labels >= 0], minlength=self.num_classes)
-        if 'label' not in fields:
-            return np.zeros(self.num_classes, np.int64)
-        labels = self.column('label')
-        check_labels(self.source.name, labels, self.num_classes)
-        return np.bincount(labels, minlength=self.num_classes)

@@ -42,14 +42,17 @@ class Images:
       augment: on the device, inside the step: `(key, batch) -> batch`; the image is
         float32 in [0, 1], [B, H, W, C].
       workers: processes that read; 0 reads in threads of this process.
-      cache: 'host' decodes once and keeps the images in memory; 'disk' packs them once
+      sampler: 'balanced' shows every class equally often in training, in epochs of the
+        same length; None shows every example once.
+      cache: 'host' decodes once and keeps the images in memory; 'device' keeps them on
+        every accelerator too, and gathers inside the step; 'disk' packs them once
         into `cache_dir`, as the transforms before the first random one leave them, for
         this run and later ones; 'auto' is 'host' where they are small and `transforms`
         leave nothing to chance; None always reads.
       cache_dir: holds what 'disk' has packed, of all runs; safe to delete.
       mean: taken from the image after `augment`, in units of [0, 1]; one number or one
-        a channel.
-      std: divides it after that.
+        a channel; None is 0.5 for pixels, and 0 for feature vectors.
+      std: divides it after that; None is 0.5 for pixels, and 1 for feature vectors.
       data_dir: where TFDS looks; None is $TFDS_DATA_DIR, else ~/tensorflow_datasets.
     """
 
@@ -63,10 +66,11 @@ class Images:
     on_error: Literal['skip', 'fail'] = 'skip'
     augment: Sequence[Callable] = ()
     workers: Annotated[int, Ge(0)] = 0
-    cache: Literal['auto', 'host', 'disk'] | None = 'auto'
+    sampler: Literal['balanced'] | None = None
+    cache: Literal['auto', 'host', 'device', 'disk'] | None = 'auto'
     cache_dir: str = 'runs/.packed'
-    mean: float | Sequence[float] = 0.5
-    std: float | Sequence[float] = 0.5
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
     data_dir: str | None = None
 
     def __post_init__(self):
@@ -97,6 +101,14 @@ class Images:
         if self.transforms or not size:
             return tuple(self.transforms)
         return ResizeShortSide(size=size), CenterCrop(size=size)
+
+    def normalisation(self, pixels: bool) -> tuple:
+        """`mean` and `std`, or what they are by default for pixels or for vectors."""
+        mean, std = (0.5, 0.5) if pixels else (0.0, 1.0)
+        return (
+            mean if self.mean is None else self.mean,
+            std if self.std is None else self.std,
+        )
 
     def open(self) -> 'Dataset':
         """Finds the data and reads its first example.

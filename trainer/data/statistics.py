@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from trainer.data.checks import check_labels
 from trainer.data.source import IGNORE, Examples
 from trainer.errors import UserError
 
@@ -28,6 +29,48 @@ def target_statistics(source: Examples) -> tuple[Numbers, Numbers] | None:
             f'{len(targets)}); expected finite numbers. Mend the data set.'
         )
     return tuple(targets.mean(axis=0).tolist()), tuple(targets.std(axis=0).tolist())
+
+
+def label_counts(source: Examples, example: dict, num_classes: int) -> np.ndarray:
+    """Examples (of boxes: objects) of each class, [num_classes] int64.
+
+    Args:
+      source: reads the labels, decoding no image where it can.
+      example: one of them; says what labels there are.
+      num_classes: C.
+    """
+    if 'labels' in example:
+        return source.column('labels').sum(0).astype(np.int64)
+    if 'box_labels' in example:
+        labels = source.column('box_labels')
+        return np.bincount(labels[labels >= 0], minlength=num_classes)
+    if 'label' not in example:
+        return np.zeros(num_classes, np.int64)
+    labels = source.column('label')
+    check_labels(source.name, labels, num_classes)
+    return np.bincount(labels, minlength=num_classes)
+
+
+def classes_of(source: Examples, example: dict) -> np.ndarray:
+    """The one class of each example, [N] int32, for a sampler that draws by class.
+
+    Raises:
+      UserError: examples have no single class, or some cannot be read.
+    """
+    if 'label' not in example:
+        fields = ', '.join(sorted(set(example) - {'image', 'index'}))
+        raise UserError(
+            f"Images.sampler = 'balanced' draws by the one class of an example, but "
+            f'{source.name} has {fields}; set it to None, and weigh the loss of the '
+            f"task instead (class_weights = 'balanced')."
+        )
+    labels = np.asarray(source.column('label'), np.int32)
+    if len(labels) != len(source):
+        raise UserError(
+            f"Images.sampler = 'balanced' needs every label, but {source.name} has "
+            f'{len(source)} examples and {len(labels)} can be read; mend the rest.'
+        )
+    return labels
 
 
 def pixel_counts(batches: Iterable[dict], num_classes: int) -> np.ndarray:

@@ -1,0 +1,120 @@
+"""Waiting for data: measured as the device sees it, and said once with a remedy."""
+
+import contextlib
+import json
+import re
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from trainer.advisor import Advisor, Rates
+from trainer.data.dataset import Dataset
+from trainer.data.images import Images
+from trainer.experiment import load
+from trainer.stopwatch import Stopwatch
+from trainer.train import train
+from trainer.transforms import RandomResizedCrop
+
+DELAY = 0.05
+
+
+def slowly(batches, slept):
+    """Each batch late; a busy machine sleeps longer than it was told."""
+    with contextlib.closing(batches):
+        for batch in batches:
+            began = time.perf_counter()
+            time.sleep(DELAY)
+            slept.append(1e3 * (time.perf_counter() - began))
+            yield batch
+
+
+def test_a_delay_is_reported_with_its_share(tmp_path, monkeypatch, capsys):
+    """50 ms a batch, within 200 steps; a device that works is not waiting."""
+    read, slept = Dataset.train_batches, []
+    monkeypatch.setattr(Dataset, 'train_batches', lambda *a: slowly(read(*a), slept))
+    bindings = [
+        'EPOCHS = 5',
+        'Experiment.eval_data = None',
+        'Experiment.save_every = 5',
+    ]
+    train(load(['configs/mlp.gin'], bindings), tmp_path)
+    warnings = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if 'waits for data' in line
+    ]
+    assert len(warnings) == 1
+    lines = map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines())
+    lines = [line for line in lines if 'perf/input_wait' in line][1:]
+    assert lines[0]['step'] <= 200
+    shares, device, whole = (
+        np.mean([line[f'perf/{name}'] for line in lines])
+        for name in ('input_wait', 'device_ms', 'step_ms')
+    )
+    assert shares == pytest.approx((np.mean(slept[10:50]) - device) / whole, abs=0.05)
+    told = int(re.search(r'(\d+)% of the time', warnings[0])[1]) / 100
+    assert told == pytest.approx(shares, abs=0.1)
+    assert 'decode' in warnings[0] and 'transform' in warnings[0]
+
+
+def test_waiting_beside_a_busy_device_costs_nothing():
+    step = jax.jit(lambda x: jax.lax.fori_loop(0, 60, lambda _, y: jnp.sin(y @ y), x))
+    x = jax.block_until_ready(step(jnp.eye(700)))
+    clock = Stopwatch()
+    with contextlib.closing(clock):
+        for _ in range(3):
+            clock.next(iter([x]))
+            x = step(x)
+            clock.sent(x)
+            time.sleep(0.001)
+            jax.block_until_ready(clock.next(iter([x])))
+        waited = clock.read(8)['perf/input_wait']
+    assert waited < 0.5
+
+
+def advise(rates, **fields):
+    fields = {'split': 'train[:64]', 'batch': 8, 'cache': None, **fields}
+    return Advisor(Images(**fields).open(), cores=4).line(0.4, 100, rates)
+
+
+@pytest.mark.parametrize(
+    'rates, fields, expected',
+    [
+        ((50, 1000, 900), {}, "40% .*900.*decode 50.*cache = 'host': up to 900 im"),
+        ((25, 1000, 150), {'cache': 'host'}, "cache = 'device': up to 150"),
+        ((25, 1000, 150), {'cache': 'device'}, 'Neither explains it'),
+        ((9, 40, 500), {'transforms': [RandomResizedCrop(size=6)]}, 'host.: up to 160'),
+        (
+            (99, 40, 500),
+            {'transforms': [RandomResizedCrop(size=6)], 'cache': 'host', 'workers': 1},
+            'workers = 4: up to 160',
+        ),
+        (
+            (99, 20, 500),
+            {'transforms': [RandomResizedCrop(size=6)], 'cache': 'host', 'workers': 4},
+            'smaller Images.size',
+        ),
+    ],
+)
+def test_the_change_that_brings_most_is_named(rates, fields, expected):
+    assert re.search(expected, advise(Rates(*rates), **fields))
+
+
+def test_one_bad_interval_at_the_start_is_no_news(capsys):
+    advisor = Advisor(Images(split='train[:64]', batch=8).open())
+    figures = {
+        'perf/input_wait': 0.5,
+        'perf/images_per_second': 100.0,
+        'perf/device_ms': 1.0,
+        'perf/step_ms': 200.0,
+    }
+    advisor.consider(figures, 10)
+    advisor.consider({**figures, 'perf/input_wait': 0.05}, 10)
+    advisor.consider(figures, 10)
+    assert 'waits' not in capsys.readouterr().err
+    advisor.consider(figures, 10)
+    advisor.consider(figures, 10)
+    assert capsys.readouterr().err.count('waits for data') == 1

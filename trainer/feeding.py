@@ -1,0 +1,101 @@
+"""The data sets of a run, and their batches on the mesh as its steps take them.
+
+Knows data sets, steps and the mesh; no model and no file.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+from jax.sharding import Mesh
+
+from trainer import parallel, resident
+from trainer.data import Dataset
+from trainer.data.facts import MEANINGS
+from trainer.divergence import batch_of
+from trainer.errors import UserError
+from trainer.experiment import Experiment
+
+SCANNING = ('gpu', 'tpu')  # where several steps in one dispatch are faster than one
+MOST_STEPS = 32  # in one dispatch
+
+
+def open_datasets(
+    experiment: Experiment, splits: Sequence[str] | None
+) -> dict[str, Dataset]:
+    """The data sets of an experiment by role; all must be of the same classes."""
+    datasets = {}
+    for split, images in experiment.roles.items():
+        if splits is not None and split not in ('train', *splits):
+            continue
+        parallel.check_batch(f'{split}/Images', images.batch, experiment.parallel)
+        datasets[split] = images.open()
+        if resident.is_resident(datasets[split]):
+            resident.check_resident(datasets[split])
+        _check_same_kind(datasets['train'], datasets[split], split)
+    return datasets
+
+
+def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:
+    for what in MEANINGS:
+        expected, came = getattr(train, what), getattr(other, what)
+        if expected != came:
+            raise UserError(
+                f'The {split} data has {what} {came}, but train_data has {expected}; '
+                f'both must come from the same classes and be brought to one size.'
+            )
+
+
+def longest_stride(dataset: Dataset, log_every: int) -> int:
+    """Steps in one dispatch: a divisor of `log_every`, so that every line is on time.
+
+    One where the data does not lie on the devices, or the devices are CPUs.
+    """
+    if not resident.is_resident(dataset) or jax.default_backend() not in SCANNING:
+        return 1
+    most = min(MOST_STEPS, log_every)
+    return max(n for n in range(1, most + 1) if log_every % n == 0)
+
+
+def train_batches(
+    dataset: Dataset,
+    mesh: Mesh,
+    position: tuple[int, int],
+    stride: Callable[[int], int],
+    skipped: Sequence[int] = (),
+) -> Iterator[tuple[dict, int]]:
+    """Global batches from a step on, each with the number of steps that it is for.
+
+    Args:
+      dataset: what is trained on.
+      mesh: what the batches lie on.
+      position: (seed, step).
+      stride: step -> how many steps are taken at once from there.
+      skipped: numbers of batches that are left out.
+    """
+    (seed, step), share = position, (jax.process_index(), jax.process_count())
+    first, is_resident = batch_of(step, skipped), resident.is_resident(dataset)
+    held = resident.place_all(dataset, mesh) if is_resident else None
+    read = dataset.train_rows if is_resident else dataset.train_batches
+    with contextlib.closing(read(seed, first, *share)) as batches:
+        wanted = (b for n, b in enumerate(batches, first) if n not in skipped)
+        while is_resident:
+            count = stride(step)
+            rows = list(itertools.islice(wanted, count))
+            yield {'rows': resident.place_rows(rows, mesh), 'held': held}, count
+            step += count
+        for batch in wanted:
+            yield parallel.place(batch, mesh), 1
+
+
+def eval_batches(dataset: Dataset, mesh: Mesh) -> Iterator[dict]:
+    """Global batches that hold every example once."""
+    share = jax.process_index(), jax.process_count()
+    if resident.is_resident(dataset):
+        held = resident.place_all(dataset, mesh)
+        for rows in dataset.eval_rows(*share):
+            yield {'rows': resident.place_rows([rows], mesh), 'held': held}
+        return
+    for batch in dataset.eval_batches(*share):
+        yield parallel.place(batch, mesh)

@@ -1,0 +1,79 @@
+"""How long the device had nothing to do because no batch was there; exact, per step.
+
+A thread waits for each step to end, beside the loop: asking a step whether it is done
+costs nothing, but says neither when it was nor how long it took. Knows a clock and
+arrays that a step gives; no data and no model.
+"""
+
+import queue
+import threading
+import time
+
+import jax
+
+
+class Stopwatch:
+    """Seconds of the loop, of those in which the device waited for data, and of steps.
+
+    A wait for a batch counts from the end of the last step that was sent off: as long
+    as the device is busy, nothing is lost.
+    """
+
+    def __init__(self):
+        self._sent = queue.SimpleQueue()
+        self._pending, self._lock = 0, threading.Lock()
+        self._ended = time.perf_counter()
+        self.restart()
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def restart(self) -> None:
+        """Forgets what was measured."""
+        self.started, self.waited, self.steps = time.perf_counter(), 0.0, 0
+        self.busy, self.finished = 0.0, 0
+
+    def next(self, batches):
+        """The next batch, the time counted that the device waited for it."""
+        asked = time.perf_counter()
+        batch = next(batches)
+        arrived = time.perf_counter()
+        with self._lock:
+            if not self._pending:
+                self.waited += arrived - max(asked, self._ended)
+        return batch
+
+    def sent(self, watch, steps: int = 1) -> None:
+        """Notes that steps were sent off, whose last gives `watch`."""
+        self.steps += steps
+        with self._lock:
+            self._pending += 1
+        self._sent.put((time.perf_counter(), watch, steps))
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._sent.put(None)
+
+    def read(self, batch_size: int) -> dict[str, float]:
+        """Figures since the last reading, under their metric names; starts anew."""
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        steps, waited = self.steps, self.waited
+        device = self.busy / self.finished if self.finished else 0.0
+        self.restart()
+        return {
+            'perf/images_per_second': steps * batch_size / seconds,
+            'perf/step_ms': 1000 * seconds / max(steps, 1),
+            'perf/device_ms': 1000 * device,
+            'perf/input_wait': waited / seconds,
+        }
+
+    def _follow(self):
+        while (sent := self._sent.get()) is not None:
+            at, watch, steps = sent
+            try:
+                jax.block_until_ready(watch)
+            except Exception:  # the loop meets it too, and says so
+                return
+            now = time.perf_counter()
+            with self._lock:
+                self.busy += now - max(at, self._ended)
+                self.finished += steps
+                self._ended, self._pending = now, self._pending - 1
