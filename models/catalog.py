@@ -40,14 +40,17 @@ def list_models(pattern: str = '*') -> list[str]:
 def create_model(
     name: str,
     num_classes: int = 1000,
+    pretrained: str | None = None,
     seed: int = 0,
     input_shape: tuple[int, int, int] = (224, 224, 3),
 ) -> Net:
-    """A net with random weights, the same for the same seed.
+    """A net with random weights, the same for the same seed, or with those of a file.
 
     Args:
       name: one of `list_models()`.
-      num_classes: how many logits.
+      num_classes: how many logits; another number than the weights have replaces
+        their head.
+      pretrained: weights as `load_pretrained` takes them.
       seed: of the weights and of dropout.
       input_shape: (height, width, channels) of an image.
 
@@ -58,7 +61,8 @@ def create_model(
       raise_if_not_found=False)` evaluates).
 
     Raises:
-      ValueError: for a name that the table lacks, with the nearest ones.
+      ValueError: for a name that the table lacks, with the nearest ones; for weights
+        that do not fit.
     """
     backbone = _find(name)
 
@@ -73,20 +77,22 @@ def create_model(
             rngs=make_rngs(key),
         )
 
-    return build(jax.random.key(seed))
+    return _with_weights(build(jax.random.key(seed)), pretrained)
 
 
 def create_backbone(
     family: str,
     variant: str = '',
+    pretrained: str | None = None,
     seed: int = 0,
     input_shape: tuple[int, int, int] = (224, 224, 3),
 ) -> nnx.Module:
-    """A backbone alone, with random weights: `create_backbone('vit', 's16')`.
+    """A backbone alone: `create_backbone('vit', 's16', pretrained='vit.safetensors')`.
 
     Args:
       family: a family such as 'resnet', or a whole name of `list_models()`.
       variant: what stands behind the family's name there, such as '50' or 's16'.
+      pretrained: weights as `load_pretrained` takes them; None draws them.
       seed: of the weights and of dropout.
       input_shape: (height, width, channels) of an image.
 
@@ -101,7 +107,15 @@ def create_backbone(
     name = joined if joined in BACKBONES else f'{family}_{variant}'
     backbone = _find(name.removesuffix('_'))
     build = jax.jit(lambda key: backbone(input_shape, rngs=make_rngs(key)))
-    return build(jax.random.key(seed))
+    return _with_weights(build(jax.random.key(seed)), pretrained)
+
+
+def _with_weights(net: nnx.Module, pretrained: str | None) -> nnx.Module:
+    if pretrained is not None:
+        from models.pretrained.loading import load_pretrained, set_weights
+
+        set_weights(net, load_pretrained(pretrained, net).arrays)
+    return net
 
 
 def _find(name: str) -> Callable[..., nnx.Module]:

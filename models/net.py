@@ -19,6 +19,7 @@ class Net(nnx.Module):
     Attributes:
       backbone: images -> list of maps, fine to coarse.
       head: list of maps -> outputs.
+      pretrained: where the weights come from that a run begins with, or None.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Net(nnx.Module):
         backbone: Callable[..., nnx.Module],
         head: Callable[..., nnx.Module],
         dtype: Dtype = 'float32',
+        pretrained: str | None = None,
         *,
         input_shape: tuple[int, ...],
         num_outputs: int,
@@ -39,6 +41,8 @@ class Net(nnx.Module):
           head: called with (channels, num_outputs, strides=, dtype=, rngs=), where
             channels and strides are those of all maps, fine to coarse.
           dtype: of the activations; parameters and statistics are float32.
+          pretrained: a weight file, 'hf://owner/repository/file', 'https://...' or a
+            run directory; only remembered here: whoever holds the weights reads it.
           input_shape: (height, width, channels) of an image, or (features,).
           num_outputs: what the task asks for, such as the number of classes.
           rngs: draws the weights (`params`) and dropout masks (`dropout`).
@@ -47,6 +51,7 @@ class Net(nnx.Module):
           ValueError: for a dtype that there is not.
         """
         dtype = _activation_dtype(dtype)
+        self.pretrained = pretrained
         self.backbone = backbone(input_shape, dtype=dtype, rngs=rngs)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = head(channels, num_outputs, strides=strides, dtype=dtype, rngs=rngs)

@@ -1,14 +1,16 @@
-"""Names of ConvNeXt's tensors in timm and in torchvision."""
+"""Names of ConvNeXt's tensors in timm, torchvision and Hugging Face transformers."""
 
 from models.pretrained.layouts import BIASED_CONV, CHANNELS, DENSE, NORM, SAME, alone
 from models.pretrained.mapping import Rule
 
 STAGE = 'backbone/stages/{stage}'
+STEM = 'backbone/stem/patches/conv'
 BLOCK = f'{STAGE}/blocks/{{block}}'
+_TRANSFORMERS = 'convnext.encoder.stages.{stage}'
 _TIMM = 'stages.{stage}.blocks.{block}'
 
 TIMM = (
-    Rule('stem.0', 'backbone/stem/patches/conv', BIASED_CONV),
+    Rule('stem.0', STEM, BIASED_CONV),
     Rule('stem.1', 'backbone/stem/norm', NORM),
     Rule('stages.{stage}.downsample.0', f'{STAGE}/scale/norm', NORM),
     Rule('stages.{stage}.downsample.1', f'{STAGE}/scale/patches/conv', BIASED_CONV),
@@ -24,7 +26,7 @@ TIMM = (
 
 def _torchvision():
     """One list there: the stem, then in turn a stage and a change of scale."""
-    yield Rule('features.0.0', 'backbone/stem/patches/conv', BIASED_CONV)
+    yield Rule('features.0.0', STEM, BIASED_CONV)
     yield Rule('features.0.1', 'backbone/stem/norm', NORM)
     for stage in range(4):
         ours = f'backbone/stages/{stage}'
@@ -42,4 +44,29 @@ def _torchvision():
     yield Rule('classifier.2', 'head/dense', DENSE)
 
 
-NAMINGS = {'torchvision': tuple(_torchvision()), 'timm': TIMM}
+TRANSFORMERS = (
+    Rule('convnext.embeddings.patch_embeddings', STEM, BIASED_CONV),
+    Rule('convnext.embeddings.layernorm', 'backbone/stem/norm', NORM),
+    Rule(f'{_TRANSFORMERS}.downsampling_layer.0', f'{STAGE}/scale/norm', NORM),
+    Rule(
+        f'{_TRANSFORMERS}.downsampling_layer.1',
+        f'{STAGE}/scale/patches/conv',
+        BIASED_CONV,
+    ),
+    Rule(f'{_TRANSFORMERS}.layers.{{block}}.dwconv', f'{BLOCK}/conv', BIASED_CONV),
+    Rule(f'{_TRANSFORMERS}.layers.{{block}}.layernorm', f'{BLOCK}/norm', NORM),
+    Rule(f'{_TRANSFORMERS}.layers.{{block}}.pwconv1', f'{BLOCK}/mlp/dense1', DENSE),
+    Rule(f'{_TRANSFORMERS}.layers.{{block}}.pwconv2', f'{BLOCK}/mlp/dense2', DENSE),
+    Rule(
+        f'{_TRANSFORMERS}.layers.{{block}}.layer_scale_parameter',
+        f'{BLOCK}/scale',
+        alone(SAME),
+    ),
+    Rule('convnext.layernorm', 'backbone/norm', NORM),
+    Rule('classifier', 'head/dense', DENSE),
+)
+NAMINGS = {
+    'torchvision': tuple(_torchvision()),
+    'timm': TIMM,
+    'transformers': TRANSFORMERS,
+}

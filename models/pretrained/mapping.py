@@ -8,11 +8,11 @@ and knows no family; what lies under `head/` may differ, and then stays as it is
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from models.pretrained.layouts import Layout
+from models.pretrained.layouts import SAME, Layout
 
 Arrays = Mapping[str, np.ndarray]
 # (array as imported, shape wanted) -> array of that shape
@@ -57,7 +57,7 @@ class Imported:
 
 
 def import_weights(
-    rules: Sequence[Rule],
+    rules: Sequence[Rule] | None,
     foreign: Arrays,
     wanted: Mapping,
     adapt: Mapping[str, Adapt] | None = None,
@@ -65,7 +65,7 @@ def import_weights(
     """Foreign weights as ours, with every tensor of both accounted for.
 
     Args:
-      rules: of the family and its naming.
+      rules: of the family and its naming; None where the names are ours.
       foreign: all arrays of a file, by name.
       wanted: our parameters and statistics by path; only `.shape` is read.
       adapt: for paths whose arrays may be fitted to another shape, how.
@@ -83,7 +83,7 @@ def import_weights(
         replaced = tuple(_head(shapes))
         left_out += [name for name, place in places.items() if _is_head(place)]
         arrays, found, shapes = map(_body, (arrays, found, shapes))
-    complaints += _differences(rules, found, shapes)
+    complaints += _differences(rules or (), found, shapes)
     if complaints:
         raise ValueError(_listed('The weights do not fit this model', complaints))
     return Imported(arrays, replaced, tuple(adapted), tuple(left_out))
@@ -112,6 +112,11 @@ def export_weights(rules: Sequence[Rule], arrays: Arrays) -> dict[str, np.ndarra
     if complaints:
         raise ValueError(_listed('These weights cannot be exported', complaints))
     return foreign
+
+
+def known_names(rules: Sequence[Rule], names: Iterable[str]) -> list[str]:
+    """The foreign names that the rules know."""
+    return [name for name in names if any(True for _ in _matches(rules, name))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +159,8 @@ def _pattern(template: str) -> re.Pattern:
 
 def _places(rules, foreign) -> tuple[dict[str, _Place | None], list[str]]:
     """Where each foreign tensor goes, and a complaint for each without one rule."""
+    if rules is None:
+        return {name: _Place(name, SAME, (0, 1)) for name in foreign}, []
     places, complaints = {}, []
     for name, array in foreign.items():
         found = list(_matches(rules, name))

@@ -1,4 +1,4 @@
-"""Names of ResNet's tensors in torchvision and in timm, which agree."""
+"""Names of ResNet's tensors in torchvision and timm, which agree, and transformers."""
 
 from models.pretrained.layouts import BATCH_NORM, CONV, DENSE
 from models.pretrained.mapping import Rule
@@ -20,4 +20,24 @@ def _rules():
     yield Rule('fc', 'head/dense', DENSE)
 
 
-NAMINGS = {'torchvision': tuple(_rules()), 'timm': tuple(_rules())}
+def _transformers():
+    yield from _conv_norm('resnet.embedder.embedder', 'backbone/stem')
+    for stage in range(4):
+        theirs = f'resnet.encoder.stages.{stage}.layers.{{block}}'
+        ours = f'backbone/stages/{stage}/{{block}}'
+        for index in (0, 1, 2):
+            yield from _conv_norm(f'{theirs}.layer.{index}', f'{ours}/conv{index + 1}')
+        yield from _conv_norm(f'{theirs}.shortcut', f'{ours}/shortcut')
+    yield Rule('classifier.1', 'head/dense', DENSE)
+
+
+def _conv_norm(theirs, ours):
+    yield Rule(f'{theirs}.convolution', f'{ours}/conv', CONV)
+    yield Rule(f'{theirs}.normalization', f'{ours}/norm', BATCH_NORM)
+
+
+NAMINGS = {
+    'torchvision': tuple(_rules()),
+    'timm': tuple(_rules()),
+    'transformers': tuple(_transformers()),
+}
