@@ -13,6 +13,7 @@ import traceback
 
 from trainer import __version__, command_line, errors
 from trainer.command_line import FLAGS
+from trainer.screen import escaped
 
 STARTED = time.perf_counter()
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -72,7 +73,7 @@ def report(error: Exception, code: int) -> None:
     message = str(error)
     if code == errors.INTERNAL_ERROR:
         message = ' '.join(f'internal: {type(error).__name__}: {error}'.split())
-    print(f'{kind}: {message}', file=sys.stderr, flush=True)
+    print(f'{kind}: {escaped(message)}', file=sys.stderr, flush=True)
     logging.getLogger('juniper').debug('%s', kind, exc_info=error)
     if FLAGS.is_parsed() and FLAGS.debug:
         traceback.print_exception(error)

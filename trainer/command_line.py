@@ -13,8 +13,8 @@ from absl import flags
 
 from trainer.errors import UserError
 
-CONFIG = ('gin_file', 'gin_bindings', 'workdir', 'resume', 'name')
-RUN = ('workdir', 'resume', 'checkpoint')
+CONFIG = ('gin_file', 'gin_bindings', 'gin_imports', 'workdir', 'resume', 'name')
+RUN = ('workdir', 'resume', 'checkpoint', 'gin_imports')
 ALWAYS = ('debug', 'help', 'h', 'version')
 
 
@@ -68,6 +68,12 @@ flags.DEFINE_multi_string(
     [],
     "Overrides such as 'EPOCHS = 5'; repeatable, later ones win. "
     '--gin.ResNet.depth=50 is short for --gin_bindings="ResNet.depth = 50".',
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    'gin_imports',
+    [],
+    'A package that gin files may import, and no other; repeatable. Default: any.',
     flag_values=FLAGS,
 )
 flags.DEFINE_string(

@@ -11,6 +11,7 @@ from trainer import files, questions, rundir
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
+from trainer.lint import allowed
 from trainer.signals import stop_on_signals
 
 
@@ -26,6 +27,7 @@ def run(
       argv: the whole command, for the record.
       started: when the program began (`time.perf_counter()`).
     """
+    allowed.limit(flags.gin_imports)
     keep_freed_memory()
     collect_garbage_rarely()
     if name in questions.COMMANDS:

@@ -30,7 +30,7 @@ class Screen:
 
     def line(self, text: str, stream=None) -> None:
         """Writes a whole line, after ending one that is unfinished."""
-        stream = stream or sys.stdout
+        stream, text = stream or sys.stdout, escaped(text)
         with self.lock:
             self.end_line()
             if self.bar is None:
@@ -84,6 +84,16 @@ def tell(message: str) -> None:
     """As `say`, on stderr: for words beside an answer that programs read on stdout."""
     screen.line(message, sys.stderr)
     log.info('%s', message)
+
+
+def escaped(text: str) -> str:
+    """Text whose control characters are written out: names of files may hold them."""
+    if text.isprintable():
+        return text
+    return ''.join(
+        c if c.isprintable() or c in '\n\t' else c.encode('unicode_escape').decode()
+        for c in text
+    )
 
 
 def put(text: str, stream) -> None:

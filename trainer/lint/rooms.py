@@ -6,6 +6,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 
+from trainer.lint import allowed
 from trainer.lint.finding import Finding
 from trainer.lint.nearest import hint
 from trainer.lint.statements import Import
@@ -21,7 +22,9 @@ ROOMS = (
     'trainer.plateau',
     'trainer.descent',
     'trainer.hooks',
-    'trainer.checkpoints',
+    'trainer.saver',
+    'trainer.watchdog',
+    'trainer.divergence',
     'trainer.selection',
     'trainer.experiment',
 )
@@ -39,7 +42,7 @@ def import_modules(imports: Sequence[Import]) -> list[Finding]:
         _look_here()
     findings = []
     for statement in imports:
-        message = _import(statement)
+        message = allowed.refusal(statement.module) or _import(statement)
         if message:
             findings.append(Finding(statement.place, message))
     return findings
