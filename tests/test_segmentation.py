@@ -117,7 +117,7 @@ def test_prepare_knows_names_and_weights():
 
 WRONG = {
     'needs examples with a label map': lambda: Segmentation().prepare(make_dataset(())),
-    'has 2 weights, but the data has 3 classes': (
+    'has 2 numbers, but the data has 3 classes': (
         lambda: prepared(class_weights=[1, 2])
     ),
     'has no kind .balance.': lambda: prepared(class_weights='balance'),

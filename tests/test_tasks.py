@@ -78,7 +78,7 @@ def test_balanced_weights_of_no_data_are_ones():
 @pytest.mark.parametrize(
     ('weights', 'message'),
     [
-        ([1, 2], 'has 2 weights, but the data has 3 classes'),
+        ([1, 2], 'has 2 numbers, but the data has 3 classes'),
         ([1, -2, 1], r'class_weights\[1\] is -2'),
         ([1, 2, float('nan')], r'class_weights\[2\] is nan'),
         ([0, 0, 0], 'all 0'),

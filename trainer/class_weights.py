@@ -4,7 +4,7 @@ Knows numbers and their owner's name for messages; no task and no data set.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,19 +13,29 @@ from trainer.errors import UserError
 Weights = tuple[float, ...]
 
 
+def as_numbers(value):
+    """A list of numbers as a tuple of floats; one number, a word and None as it is."""
+    if isinstance(value, str | float | int | None):
+        return value
+    return tuple(float(number) for number in value)
+
+
 def class_weights(
-    owner: str,
-    given: Sequence[float] | str | None,
+    name: str,
+    given: Weights | str | None,
     num_classes: int,
-    counts: Callable[[], np.ndarray],
+    balanced: Callable[[], Weights],
+    *,
+    positive: bool = False,
 ) -> Weights | None:
     """The weights of C classes; None where all weigh the same.
 
     Args:
-      owner: the task, for messages.
+      name: such as 'Classification.class_weights', for messages.
       given: C numbers, 'balanced' or None.
       num_classes: C.
-      counts: gives how often each class is there, [C]; called for 'balanced' only.
+      balanced: gives what 'balanced' means.
+      positive: whether 0 is refused.
 
     Raises:
       UserError: another word, or numbers that do not fit the classes.
@@ -33,14 +43,13 @@ def class_weights(
     if given is None:
         return None
     if given == 'balanced':
-        return balanced_weights(counts())
+        return balanced()
     if isinstance(given, str):
         raise UserError(
-            f'{owner}.class_weights has no kind {given!r}; '
-            "give a list of weights, 'balanced' or None."
+            f"{name} has no kind {given!r}; give a list of weights, 'balanced' or None."
         )
-    _check_weights(owner, given, num_classes)
-    return tuple(given)
+    check_numbers(name, given, num_classes, positive=positive)
+    return given
 
 
 def balanced_weights(counts: np.ndarray) -> Weights:
@@ -58,21 +67,23 @@ def balanced_weights(counts: np.ndarray) -> Weights:
     return tuple(weights.tolist())
 
 
-def _check_weights(owner: str, weights: Sequence[float], num_classes: int) -> None:
-    """One line that says what is wrong with a list of weights."""
-    if len(weights) != num_classes:
+def check_numbers(
+    name: str, numbers: Weights, num_classes: int, *, positive: bool = False
+) -> None:
+    """Raises UserError where there is not one good number for each class."""
+    if len(numbers) != num_classes:
         raise UserError(
-            f'{owner}.class_weights has {len(weights)} weights, but the data '
-            f'has {num_classes} classes; give one for each class.'
+            f'{name} has {len(numbers)} numbers, but the data has {num_classes} '
+            f'classes; give one for each class.'
         )
-    for position, weight in enumerate(weights):
-        if not math.isfinite(weight) or weight < 0:
+    for position, number in enumerate(numbers):
+        if not math.isfinite(number) or number < 0 or (positive and not number):
+            limit = 'above 0' if positive else 'from 0 up'
             raise UserError(
-                f'{owner}.class_weights[{position}] is {weight:g}; '
-                'a weight is a number from 0 up.'
+                f'{name}[{position}] is {number:g}; give finite numbers {limit}.'
             )
-    if not any(weights):
+    if not any(numbers):
         raise UserError(
-            f'{owner}.class_weights are all 0, so nothing would be learnt; '
+            f'{name} are all 0, so nothing would be learnt; '
             'give at least one class a weight above 0.'
         )

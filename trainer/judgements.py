@@ -41,7 +41,7 @@ def judge_classes(role: str, dataset: Dataset, weights) -> Verdicts:
         yield (
             'warning',
             f'{rare} has {counts.min()} examples, the commonest class {counts.max()}: '
-            f"set Classification.class_weights = 'balanced'",
+            f"add examples, or weigh the classes 'balanced' in the task",
         )
 
 

@@ -225,8 +225,10 @@ class Rehearsal:
 
         @jax.jit
         def predict(weights, images):
-            images = prepare(images)['image']
-            return job.task.decode(job.recipe.network.apply(*weights, images))
+            def apply(images):
+                return job.recipe.network.apply(*weights, images)
+
+            return job.task.decode(job.task.eval_outputs(apply, prepare(images)))
 
         for name, value in predict(self.state.weights, images).items():
             if not np.isfinite(np.asarray(value, np.float64)).all():

@@ -4,7 +4,6 @@ Knows how classes are weighted, scored and decoded; nothing of nets, data files 
 the loop.
 """
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -15,11 +14,11 @@ import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Interval
 
-from trainer.class_weights import class_weights
+from trainer.class_weights import as_numbers, balanced_weights, class_weights
 from trainer.errors import UserError
 from trainer.losses import softmax_cross_entropy
 from trainer.metrics import classification_metrics
-from trainer.tasks.task import Batch, Task
+from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -51,9 +50,7 @@ class Classification(Task):
     best: ClassVar[tuple[str, str]] = ('acc_top1', 'max')
 
     def __post_init__(self):
-        if not isinstance(self.class_weights, str | None):
-            weights = tuple(float(weight) for weight in self.class_weights)
-            object.__setattr__(self, 'class_weights', weights)
+        object.__setattr__(self, 'class_weights', as_numbers(self.class_weights))
 
     def prepare(self, dataset: 'Dataset') -> Self:
         """A copy that knows the names of the classes and their weights.
@@ -65,21 +62,19 @@ class Classification(Task):
         Raises:
           UserError: weights that do not fit the classes.
         """
-        prepared = copy.copy(self)
         names = tuple(dataset.class_names)
-        object.__setattr__(prepared, 'class_names', names)
         weights = class_weights(
-            'Classification', self.class_weights, len(names), dataset.label_counts
+            'Classification.class_weights',
+            self.class_weights,
+            len(names),
+            lambda: balanced_weights(dataset.label_counts()),
         )
-        object.__setattr__(prepared, 'weights', weights)
-        return prepared
+        return self.filled(class_names=names, weights=weights)
 
     @property
     def num_outputs(self) -> int:
         """C, one logit for each class."""
-        if not self.class_names:
-            raise RuntimeError('Call prepare(dataset) first: classes are not known.')
-        return len(self.class_names)
+        return known(self.class_names)
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Weighted cross-entropy: logits [B, C] -> [B]; see `softmax_cross_entropy`."""

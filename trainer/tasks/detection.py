@@ -4,7 +4,6 @@ Knows how boxes are penalised, scored and decoded; nothing of nets, data files o
 loop.
 """
 
-import copy
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -23,7 +22,7 @@ from trainer.losses_detection import (
     mean_of_objects,
 )
 from trainer.metrics_detection import crowd_of, detection_metrics
-from trainer.tasks.task import Batch, Task
+from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -75,17 +74,12 @@ class Detection(Task):
                 'Detection needs images with boxes of named classes, and this data '
                 'has none; name a source of such, as Coco, or choose another task.'
             )
-        prepared = copy.copy(self)
-        object.__setattr__(prepared, 'class_names', names)
-        object.__setattr__(prepared, 'image_size', shape[:2])
-        return prepared
+        return self.filled(class_names=names, image_size=shape[:2])
 
     @property
     def num_outputs(self) -> int:
         """C, one heat map for each class."""
-        if not self.class_names:
-            raise RuntimeError('Call prepare(dataset) first: classes are not known.')
-        return len(self.class_names)
+        return known(self.class_names)
 
     def loss(self, outputs: dict[str, jax.Array], batch: Batch) -> jax.Array:
         """Focal loss of the centres, and loss of the boxes at them: -> [B]."""

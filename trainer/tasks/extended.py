@@ -3,7 +3,6 @@
 Knows that a loss is a function of outputs and batch; nothing of any one task.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Self
@@ -73,11 +72,9 @@ class Extended(Task):
 
     def prepare(self, dataset: 'Dataset') -> Self:
         """A copy whose task is prepared; raises what that raises."""
-        prepared = copy.copy(self)
-        object.__setattr__(prepared, 'task', self.task.prepare(dataset))
+        prepared = self.filled(task=self.task.prepare(dataset))
         made = {train: prepared._collection(train) for train in (True, False)}
-        object.__setattr__(prepared, 'made', made)
-        return prepared
+        return prepared.filled(made=made)
 
     @property
     def best(self) -> tuple[str, str]:

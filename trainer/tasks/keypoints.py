@@ -4,7 +4,6 @@ Knows how heat maps are drawn, penalised, read and scored; nothing of nets, data
 or the loop.
 """
 
-import copy
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -20,10 +19,11 @@ from jax.scipy.special import entr
 
 from trainer import heat_maps
 from trainer.centres import Grid
+from trainer.class_weights import as_numbers
 from trainer.errors import UserError
 from trainer.metrics import MeanLoss
 from trainer.metrics_keypoints import keypoint_metrics
-from trainer.tasks.task import Batch, Task
+from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -77,10 +77,8 @@ class Keypoints(Task):
     best: ClassVar[tuple[str, str]] = ('ap', 'max')
 
     def __post_init__(self):
-        object.__setattr__(self, 'pck', tuple(float(value) for value in self.pck))
-        if not isinstance(self.oks_sigmas, str | float | int):
-            sigmas = tuple(float(sigma) for sigma in self.oks_sigmas)
-            object.__setattr__(self, 'oks_sigmas', sigmas)
+        object.__setattr__(self, 'pck', as_numbers(self.pck))
+        object.__setattr__(self, 'oks_sigmas', as_numbers(self.oks_sigmas))
         if not self.pck:
             raise UserError('Keypoints.pck is empty; give a threshold, such as (0.1,).')
 
@@ -99,10 +97,11 @@ class Keypoints(Task):
                 'Keypoints needs images with keypoints, and this data has none; name a '
                 'source of such, as Coco, or choose another task.'
             )
-        prepared = copy.copy(self)
-        object.__setattr__(prepared, 'keypoint_names', names)
-        object.__setattr__(prepared, 'flip_pairs', tuple(dataset.flip_pairs))
-        object.__setattr__(prepared, 'image_size', shape[:2])
+        prepared = self.filled(
+            keypoint_names=names,
+            flip_pairs=tuple(dataset.flip_pairs),
+            image_size=shape[:2],
+        )
         if len(prepared.sigmas) != len(names):
             raise UserError(
                 f'Keypoints.oks_sigmas has {len(prepared.sigmas)} numbers, but the '
@@ -122,9 +121,7 @@ class Keypoints(Task):
     @property
     def num_outputs(self) -> int:
         """K, one heat map for each keypoint."""
-        if not self.keypoint_names:
-            raise RuntimeError('Call prepare(dataset) first: keypoints are not known.')
-        return len(self.keypoint_names)
+        return known(self.keypoint_names)
 
     def eval_outputs(self, apply: Callable, batch: Batch) -> jax.Array:
         """Heat maps of an image, or their mean with those of its mirror image."""

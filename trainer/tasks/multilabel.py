@@ -4,9 +4,7 @@ Knows how labels are weighted, scored and decoded; nothing of nets, data files o
 loop.
 """
 
-import copy
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -17,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
+from trainer.class_weights import as_numbers, check_numbers, class_weights
 from trainer.errors import UserError
 from trainer.losses import sigmoid_cross_entropy
 from trainer.metrics_multilabel import multilabel_metrics
-from trainer.tasks.task import Batch, Task
+from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -58,10 +57,7 @@ class MultiLabel(Task):
 
     def __post_init__(self):
         for field in ('positive_weights', 'threshold'):
-            value = getattr(self, field)
-            if not isinstance(value, str | float | int | None):
-                numbers = tuple(float(number) for number in value)
-                object.__setattr__(self, field, numbers)
+            object.__setattr__(self, field, as_numbers(getattr(self, field)))
 
     def prepare(self, dataset: 'Dataset') -> Self:
         """A copy that knows the names of the classes and their weights.
@@ -79,22 +75,23 @@ class MultiLabel(Task):
                 'MultiLabel needs examples with labels, and this data has no classes; '
                 'give it a column of 0 and 1 for each class, or choose another task.'
             )
-        for field in ('positive_weights', 'threshold'):
-            _check_number(field, getattr(self, field), len(names))
-        weights = self.positive_weights
-        if weights == 'balanced':
-            weights = balanced_weights(dataset.label_counts(), dataset.num_examples)
-        prepared = copy.copy(self)
-        object.__setattr__(prepared, 'class_names', names)
-        object.__setattr__(prepared, 'weights', weights)
-        return prepared
+        if isinstance(self.threshold, tuple):
+            check_numbers(
+                'MultiLabel.threshold', self.threshold, len(names), positive=True
+            )
+        weights = class_weights(
+            'MultiLabel.positive_weights',
+            self.positive_weights,
+            len(names),
+            lambda: balanced_weights(dataset.label_counts(), dataset.num_examples),
+            positive=True,
+        )
+        return self.filled(class_names=names, weights=weights)
 
     @property
     def num_outputs(self) -> int:
         """C, one logit for each class."""
-        if not self.class_names:
-            raise RuntimeError('Call prepare(dataset) first: classes are not known.')
-        return len(self.class_names)
+        return known(self.class_names)
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """Logits [B, C] -> [B]; see `sigmoid_cross_entropy`."""
@@ -137,23 +134,3 @@ def balanced_weights(counts: np.ndarray, num_examples: int) -> tuple[float, ...]
     others = num_examples - counts
     weights = np.where((counts > 0) & (others > 0), others / np.maximum(counts, 1), 1.0)
     return tuple(weights.tolist())
-
-
-def _check_number(field: str, value, num_classes: int) -> None:
-    """Raises UserError where there is not one number in reach for each class."""
-    if isinstance(value, str) and value != 'balanced':
-        raise UserError(
-            f'MultiLabel.{field} has no kind {value!r}; '
-            "give a list of weights, 'balanced' or None."
-        )
-    if not isinstance(value, tuple):
-        return
-    if len(value) != num_classes:
-        raise UserError(
-            f'MultiLabel.{field} has {len(value)} numbers, but the data has '
-            f'{num_classes} classes; give one for each class.'
-        )
-    if not all(math.isfinite(number) and number > 0 for number in value):
-        raise UserError(
-            f'MultiLabel.{field} is {list(value)}; give finite numbers above 0.'
-        )

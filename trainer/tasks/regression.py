@@ -4,7 +4,6 @@ Knows how targets are scaled to be learnt, penalised, scored and given back in t
 units; nothing of nets, data files or the loop.
 """
 
-import copy
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -17,7 +16,7 @@ from annotated_types import Gt
 
 from trainer.errors import UserError
 from trainer.metrics_regression import regression_metrics
-from trainer.tasks.task import Batch, Task
+from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -65,20 +64,15 @@ class Regression(Task):
                 'Regression needs examples with a target, and this data has none; '
                 'name its columns of numbers, or choose another task.'
             )
-        prepared = copy.copy(self)
         mean, std = dataset.target_statistics
-        object.__setattr__(prepared, 'target_names', names)
-        object.__setattr__(prepared, 'mean', mean)
         # A target that never changes is learnt as it is.
-        object.__setattr__(prepared, 'std', tuple(value or 1.0 for value in std))
-        return prepared
+        std = tuple(value or 1.0 for value in std)
+        return self.filled(target_names=names, mean=mean, std=std)
 
     @property
     def num_outputs(self) -> int:
         """T, one number for each target."""
-        if not self.target_names:
-            raise RuntimeError('Call prepare(dataset) first: targets are not known.')
-        return len(self.target_names)
+        return known(self.target_names)
 
     def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
         """The mean penalty over the targets: outputs [B, T] -> [B]."""

@@ -4,7 +4,6 @@ Knows how classes are weighted, penalised, scored and decoded; nothing of nets, 
 files or the loop.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -15,11 +14,11 @@ import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 
-from trainer.class_weights import class_weights
+from trainer.class_weights import as_numbers, balanced_weights, class_weights
 from trainer.errors import UserError
 from trainer.losses_segmentation import pixel_cross_entropy, soft_dice
 from trainer.metrics_segmentation import segmentation_metrics
-from trainer.tasks.task import Batch, Task
+from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
@@ -53,9 +52,7 @@ class Segmentation(Task):
     best: ClassVar[tuple[str, str]] = ('miou', 'max')
 
     def __post_init__(self):
-        if not isinstance(self.class_weights, str | None):
-            weights = tuple(float(weight) for weight in self.class_weights)
-            object.__setattr__(self, 'class_weights', weights)
+        object.__setattr__(self, 'class_weights', as_numbers(self.class_weights))
         if not self.cross_entropy and not self.dice:
             raise UserError(
                 'Segmentation.cross_entropy and Segmentation.dice are both 0, so '
@@ -78,20 +75,18 @@ class Segmentation(Task):
                 'Segmentation needs examples with a label map, and this data has none; '
                 'name a source of such, as MaskFolder, or choose another task.'
             )
-        prepared = copy.copy(self)
         weights = class_weights(
-            'Segmentation', self.class_weights, len(names), dataset.pixel_counts
+            'Segmentation.class_weights',
+            self.class_weights,
+            len(names),
+            lambda: balanced_weights(dataset.pixel_counts()),
         )
-        object.__setattr__(prepared, 'class_names', names)
-        object.__setattr__(prepared, 'weights', weights)
-        return prepared
+        return self.filled(class_names=names, weights=weights)
 
     @property
     def num_outputs(self) -> int:
         """C, one logit of each pixel for each class."""
-        if not self.class_names:
-            raise RuntimeError('Call prepare(dataset) first: classes are not known.')
-        return len(self.class_names)
+        return known(self.class_names)
 
     def train_outputs(self, apply: Callable, batch: Batch) -> jax.Array:
         """Logits of the image's size; see `fit`."""

@@ -6,6 +6,7 @@ it can be compared, hashed, closed over by `jax.jit` and written as JSON.
 """
 
 import abc
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -43,6 +44,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def num_outputs(self) -> int:
         """How many outputs the head needs for the data; known once prepared."""
+
+    def filled(self, **facts) -> Self:
+        """A copy with fields that are not for a config, such as those of the data."""
+        prepared = copy.copy(self)
+        for name, value in facts.items():
+            object.__setattr__(prepared, name, value)
+        return prepared
 
     def train_outputs(self, apply: Callable, batch: Batch):
         """How a batch is trained: calls `apply(images)`, here once, gives the outputs.
@@ -98,3 +106,10 @@ class Task(abc.ABC):
     def summarize(self, collection: clu.metrics.Collection) -> dict[str, float | None]:
         """The collected numbers as they are logged; None where there is no data."""
         return metrics.summarize(collection)
+
+
+def known(names: tuple[str, ...]) -> int:
+    """How many classes, targets or keypoints the data has; a prepared task knows."""
+    if not names:
+        raise RuntimeError('Call prepare(dataset) first: the data is not known.')
+    return len(names)
