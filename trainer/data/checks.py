@@ -23,12 +23,15 @@ def check_example(name: str, example: dict, facts) -> None:
         _refuse(name, f'the target {example["target"]}', 'finite numbers')
     if 'box_labels' in example:
         _check_range(name, 'box_labels', example['box_labels'], -1, classes - 1)
+        _check_boxes(name, np.asarray(example['boxes']), example['box_labels'])
     if 'segmentation' in example:
         _check_segmentation(name, example, len(facts.segmentation_names))
     if 'keypoints' in example:
         wanted = (len(example['boxes']), len(facts.keypoint_names), 3)
         if example['keypoints'].shape != wanted:
             _refuse(name, f'keypoints of shape {example["keypoints"].shape}', wanted)
+        if not np.isfinite(example['keypoints']).all():
+            _refuse(name, 'a keypoint that is not finite', 'finite numbers')
 
 
 def check_labels(name: str, labels, num_classes: int) -> None:
@@ -92,6 +95,14 @@ def _check_segmentation(name, example, num_classes):
         _refuse(name, f'a segmentation of shape {found.shape}', image.shape[:2])
     scored = found[found != IGNORE]
     _check_range(name, 'segmentation', scored, 0, num_classes - 1)
+
+
+def _check_boxes(name, boxes, labels):
+    objects = boxes[labels >= 0]
+    bad = ~((objects[:, 2:] > objects[:, :2]).all(1) & np.isfinite(objects).all(1))
+    if bad.any():
+        found = f'the box {objects[bad][0].tolist()}'
+        _refuse(name, found, 'y0, x0, y1, x1 with an area')
 
 
 def _check_range(name, field, values, low, high):
