@@ -54,8 +54,11 @@ def check_labels(name: str, labels, num_classes: int) -> None:
 def check_normalisation(name: str, images, channels: int) -> None:
     """Raises UserError where `mean` or `std` has neither one value nor one a channel.
 
-    A longer one would silently broadcast a grey image to more channels.
+    A longer one would silently broadcast a grey image to more channels. So does it
+    where nothing can be divided by `std`.
     """
+    if not np.all(np.asarray(images.std) > 0):
+        raise UserError(f'Images.std is {images.std}; every value must be above 0.')
     for field in ('mean', 'std'):
         count = np.size(getattr(images, field))
         if count not in (1, channels):
