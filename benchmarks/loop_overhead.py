@@ -19,6 +19,7 @@ import jax
 
 from benchmarks.measure import alternate, markdown, setting, spread
 from trainer import parallel, writers
+from trainer.chronicle import Chronicle
 from trainer.compilation import enable_cache
 from trainer.console import Console
 from trainer.experiment import load
@@ -106,7 +107,8 @@ class Case:
             console = Console()
             bar = console.bar(job.total_steps, 0, job.steps_per_epoch)
             stack.enter_context(bar)
-            recorder = Timed(job, writer, bar, job.rate, console.phases)
+            chronicle = Chronicle(place, console.phases, quiet=True)
+            recorder = Timed(job, writer, bar, job.rate, chronicle)
             loop = Loop(job, NoSaver(None), make_tracker(job), {}, stop=False)
             loop.train_step, loop.recorder = self.step, recorder
             jax.block_until_ready(loop.run(state))

@@ -64,5 +64,5 @@ def test_sections_without_content_are_left_out():
 
 def test_numbers_are_short_and_missing_ones_a_dash():
     values = [None, 0, 0.0, 0.98333, 12345, 123456.7, 1.5e-7, 2.5e9, True, 'a']
-    wanted = '– 0 0 0.9833 12,345 123,457 1.5e-07 2.5e+09 True a'
+    wanted = '– 0 0.0000 0.9833 12,345 123,457 1.5e-07 2.5e+09 True a'
     assert ' '.join(map(shown, values)) == wanted

@@ -56,6 +56,9 @@ COMMANDS = {
         ('workdir', 'resume', 'verify', 'json'),
         '[RUN]',
     ),
+    'report': Command(
+        'a page on each run: report.html', ('workdir', 'resume'), '[RUNS]'
+    ),
     'doctor': Command('whether this machine can train, what mends it', ('json',)),
 }
 

@@ -25,11 +25,11 @@ def describe(experiment) -> dict[str, object]:
     found = {}
     for field in dataclasses.fields(experiment):
         if field.compare:
-            found |= _described(field.name, getattr(experiment, field.name))
+            found |= described(field.name, getattr(experiment, field.name))
     return found
 
 
-def _described(path: str, value: object) -> dict[str, object]:
+def described(path: str, value: object) -> dict[str, object]:
     if isinstance(value, PLAIN):
         return {path: value}
     if isinstance(value, dict):
@@ -45,7 +45,7 @@ def _described(path: str, value: object) -> dict[str, object]:
 def _parts(path: str, parts, title: object = None) -> dict[str, object]:
     found = {} if title is None else {path: title}
     for name, part in parts:
-        found |= _described(f'{path}.{name}', part)
+        found |= described(f'{path}.{name}', part)
     return found
 
 

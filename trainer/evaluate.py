@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
@@ -39,7 +39,12 @@ def role_of(metric: str) -> str:
 
 
 def evaluate(
-    job: Job, split: str, params: Arrays, model_state: Arrays, stop=False
+    job: Job,
+    split: str,
+    params: Arrays,
+    model_state: Arrays,
+    stop=False,
+    found: dict[str, Callable[[], dict]] | None = None,
 ) -> dict[str, float | None] | None:
     """Metrics such as {'val/loss': 0.1, 'val/acc_class_3': None}; None is "no data".
 
@@ -48,6 +53,8 @@ def evaluate(
       split: a role such as 'eval' or 'test'; must be open in the job.
       params, model_state: the weights to score.
       stop: true once a signal has asked to stop; polled at every batch.
+      found: is given, under what the scores begin with, a function that makes the
+        arrays which stand behind them.
 
     Returns:
       The metrics, or None where `stop` cut the evaluation short.
@@ -64,8 +71,18 @@ def evaluate(
         in_flight.append(metrics)
         if len(in_flight) > 1:
             jax.block_until_ready(in_flight.popleft())
-    summary = job.task.summarize(collector.give(metrics))
+    metrics = collector.give(metrics)
+    if found is not None:
+        found[prefix_of(split)] = lambda: evidence_of(job, split, metrics)
+    summary = job.task.summarize(metrics)
     return {f'{prefix_of(split)}/{key}': value for key, value in summary.items()}
+
+
+def evidence_of(job: Job, split: str, metrics) -> dict:
+    """The arrays behind the scores of a data set, with the names of its classes."""
+    arrays, dataset = job.task.evidence(metrics), job.datasets[split]
+    names = dataset.segmentation_names or dataset.class_names or dataset.target_names
+    return arrays and {'names': list(names), 'examples': len(dataset), **arrays}
 
 
 def evaluate_run(

@@ -13,7 +13,12 @@ from trainer.errors import UserError
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text so that a reader, or a crash, sees the old file or the new.
+    """Writes UTF-8 text as `write_bytes` does."""
+    write_bytes(path, text.encode('utf-8', 'surrogateescape'))
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes a file so that a reader, or a crash, sees the old one or the new.
 
     Raises:
       OSError: as the system says; the old file is then still there.
@@ -21,8 +26,8 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     path = pathlib.Path(path)
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
-        with partial.open('w', encoding='utf-8', errors='surrogateescape') as file:
-            file.write(text)
+        with partial.open('wb') as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -73,7 +73,8 @@ class Loop:
         step = start = int(state.step)
         save_every = job.every(experiment.save_every)
         state, _ = self.evaluate_if_due(state, step)  # one that a signal cut short
-        watch, in_flight, clock = None, deque(), Stopwatch()
+        watch, in_flight = None, deque()
+        clock = Stopwatch(self.recorder.chronicle.phases)
         advisor = Advisor(job.datasets['train'])
         batches = job.train_batches(step, self.skipped)
         with contextlib.closing(batches), contextlib.closing(clock):
@@ -101,7 +102,8 @@ class Loop:
                 state, improved = self.evaluate_if_due(state, step)
                 wanted = improved or due(step, save_every, job.total_steps)
                 if wanted or self.saver.overdue():
-                    self.save(state, step, watch)
+                    with self.recorder.chronicle.timed('checkpoint'):
+                        self.save(state, step, watch)
                 if self.evaluated == step or self.saved == step:
                     clock.restart()
         return self.finish(state, step, watch)
@@ -121,7 +123,9 @@ class Loop:
         if step == self.evaluated or not roles:
             return state, False
         self.recorder.flush()
-        scalars = self.scores(state, roles)
+        found = {}
+        with self.recorder.chronicle.timed('evaluation'):
+            scalars = self.scores(state, roles, found)
         if scalars is None:
             return state, False
         self.recorder.evaluated(step, state, scalars)
@@ -129,18 +133,24 @@ class Loop:
         metric = self.tracker.metric
         judged = role_of(metric) in roles
         improved = judged and self.tracker.update(step, scalars.get(metric))
+        self.recorder.chronicle.evaluated(step, found if improved else {})
         if 'eval' in roles:
             state = dataclasses.replace(state, epoch=job.fresh_metrics(train=True))
         return self.scaled(state, step, scalars, roles), improved
 
-    def scores(self, state: TrainState, roles: Sequence[str]) -> dict | None:
-        """What is logged of the roles; None where a signal cut it short."""
+    def scores(
+        self, state: TrainState, roles: Sequence[str], found: dict
+    ) -> dict | None:
+        """What is logged of the roles; None where a signal cut it short.
+
+        `found` is given what stands behind it, see `evaluate`.
+        """
         scalars = {}
         if 'eval' in roles:
             epoch = self.job.task.summarize(state.epoch)
             scalars = {f'train/{key}_epoch': value for key, value in epoch.items()}
         for role in (role for role in roles if role in self.job.datasets):
-            values = evaluate(self.job, role, *state.weights, self.stop)
+            values = evaluate(self.job, role, *state.weights, self.stop, found)
             if values is None:
                 return None
             scalars |= values
@@ -189,10 +199,11 @@ class Loop:
 
     def finish(self, state: TrainState, step: int, watch) -> TrainState:
         """Saves the last step, and waits until it is on disk."""
-        if step > self.saved:
-            self.save(state, step, watch)
-        watchdog.enter('saving')
-        self.saver.finish()
+        with self.recorder.chronicle.timed('checkpoint'):
+            if step > self.saved:
+                self.save(state, step, watch)
+            watchdog.enter('saving')
+            self.saver.finish()
         if self.stop:
             done = f'saved at step {step:,}' if step else 'before the first step'
             raise Interrupted(f'{self.stop.name}, {done}; the same command goes on')

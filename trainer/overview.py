@@ -7,6 +7,7 @@ import jax
 from trainer.console import table
 from trainer.data import Dataset
 from trainer.job import Job
+from trainer.judgements import step_memory
 
 
 def parameter_count(job: Job) -> int:
@@ -58,6 +59,23 @@ def step_flops(compiled) -> float | None:
     analysis = compiled.cost_analysis()
     flops = (analysis or {}).get('flops')
     return flops if flops and flops > 0 else None
+
+
+def facts(job: Job, train_step) -> dict[str, object]:
+    """What a report says of a run's size, as JSON."""
+    devices = jax.devices()
+    return {
+        'device': devices[0].device_kind,
+        'devices': len(devices),
+        'batch': job.experiment.train_data.batch,
+        'steps_per_epoch': job.steps_per_epoch,
+        'total_steps': job.total_steps,
+        'parameters': parameter_count(job),
+        'flops_per_step': step_flops(train_step),
+        'step_bytes': step_memory(train_step),
+        'examples': {role: len(data) for role, data in job.datasets.items()},
+        'data': describe_data(job),
+    }
 
 
 def describe_devices() -> str:

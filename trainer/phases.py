@@ -52,6 +52,10 @@ class Phases:
         """Counts what was measured elsewhere."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
+    def restart(self) -> None:
+        """Counts from here on, for another run of the same process."""
+        self.started, self.seconds = time.perf_counter(), {}
+
     @property
     def total(self) -> float:
         """Seconds since the start."""

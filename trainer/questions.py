@@ -125,7 +125,16 @@ def checkpoints(flags, words: Sequence[str]) -> int:
     return DONE if all(one.good for one in found) else USER_ERROR
 
 
+def report(flags, words: Sequence[str]) -> int:
+    """Writes the page of runs that are named, whatever became of them."""
+    from trainer.report.write import write_report
+
+    found = [rundir.find(word) for word in words] or [run_of(flags, 'report')]
+    return _say(str(write_report(directory)) for directory in found)
+
+
 COMMANDS: dict[str, Callable] = {
+    'report': report,
     'checkpoints': checkpoints,
     'predict': predict,
     'models': models,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import jax
 
-from trainer.console import Phases
+from trainer.chronicle import Chronicle
 from trainer.divergence import Diverged
 from trainer.job import Job
 from trainer.state import TrainState
@@ -22,22 +22,23 @@ class Recorder:
       writer: has `write_scalars(step, scalars)`.
       bar: a `ProgressBar`.
       rate: the learning rate as a function of the step.
-      phases: measures the first step.
+      chronicle: keeps times and what evaluations have found.
 
     Attributes:
       scale: what a plateau has made of the learning rate.
     """
 
-    def __init__(self, job: Job, writer, bar, rate: Callable, phases: Phases):
+    def __init__(self, job: Job, writer, bar, rate: Callable, chronicle: Chronicle):
         self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
-        self.phases, self.scale = phases, 1.0
+        self.chronicle, self.scale = chronicle, 1.0
         self.pending = None
 
     def first_step(self, watch) -> None:
         """Waits for the first step, so that its time is a phase of its own."""
-        with self.phases('first step'):
+        phases = self.chronicle.phases
+        with phases('first step'):
             jax.block_until_ready(watch)
-        self.phases.say_total()
+        phases.say_total()
 
     def advance(self, step: int) -> None:
         """Moves the bar, and writes what was taken before this step was sent off."""

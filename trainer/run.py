@@ -11,7 +11,6 @@ import jax
 
 from trainer import (
     divergence,
-    files,
     overview,
     provenance,
     resume,
@@ -20,8 +19,10 @@ from trainer import (
     writers,
 )
 from trainer.checkpoints import CheckpointStore
+from trainer.chronicle import Chronicle
 from trainer.console import Console, log
 from trainer.data.facts import facts_of
+from trainer.defaults import write_source
 from trainer.divergence import Diverged
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate
@@ -47,6 +48,7 @@ class Run:
     argv: tuple[str, ...]
     stop: Stop
     console: Console
+    chronicle: Chronicle
 
     def __post_init__(self):
         keep = self.job.experiment.checkpoints.keep
@@ -95,16 +97,13 @@ class Run:
           Diverged: the loss or a gradient was not finite.
         """
         job, step = self.job, int(state.step)
-        tensorboard = self.directory / rundir.TENSORBOARD
-        writer = writers.MultiWriter(
-            [
-                writers.JsonlWriter(self.metrics),
-                TensorBoardWriter(tensorboard, resumed_from=step or None),
-            ]
-        )
+        self.chronicle.begin(step, overview.facts(job, loop.train_step))
+        events = self.directory / rundir.TENSORBOARD
+        events = TensorBoardWriter(events, resumed_from=step or None)
+        writer = writers.MultiWriter([writers.JsonlWriter(self.metrics), events])
         bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
         with contextlib.closing(writer), bar:
-            loop.recorder = Recorder(job, writer, bar, job.rate, self.console.phases)
+            loop.recorder = Recorder(job, writer, bar, job.rate, self.chronicle)
             if loop.plateau is not None:
                 loop.recorder.scale = loop.plateau.scale
             state = loop.run(state)
@@ -114,7 +113,8 @@ class Run:
             scores = self.scores(chosen)
             if scores:
                 writer.write_scalars(int(state.step), scores)
-            write_gallery(job, *chosen.weights, self.directory, self.stop)
+            with self.chronicle.timed('pictures'):
+                write_gallery(job, *chosen.weights, self.directory, self.stop)
         results = write_results(self.directory, job, int(state.step), best, scores)
         self.console.say(f'{self.directory}: {headline(results)}')
         return results
@@ -191,9 +191,7 @@ class Run:
         source = self.job.experiment.source
         rundir.write_config(self.directory, self.config)
         if source is not None:
-            files.write_text(self.directory / rundir.CONFIG_GIN, source.config_gin)
-            operative = self.directory / rundir.OPERATIVE_GIN
-            files.write_text(operative, source.operative_gin)
+            write_source(self.directory, source, self.config)
         entry = provenance.provenance(
             self.argv,
             seed=self.job.experiment.seed,
@@ -241,7 +239,10 @@ class Run:
         """
         if 'test' not in self.job.datasets:
             return {}
-        scores = evaluate(self.job, 'test', *state.weights, self.stop)
+        found = {}
+        with self.chronicle.timed('evaluation'):
+            scores = evaluate(self.job, 'test', *state.weights, self.stop, found)
         if scores is None:
             raise Interrupted(f'{self.stop.name} while scoring the test data')
+        self.chronicle.evaluated(int(state.step), found)
         return scores

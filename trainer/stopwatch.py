@@ -11,15 +11,21 @@ import time
 
 import jax
 
+from trainer.phases import Phases
+
 
 class Stopwatch:
     """Seconds of the loop, of those in which the device waited for data, and of steps.
 
     A wait for a batch counts from the end of the last step that was sent off: as long
     as the device is busy, nothing is lost.
+
+    Args:
+      phases: is told of all that waiting, as 'input'.
     """
 
-    def __init__(self):
+    def __init__(self, phases: Phases | None = None):
+        self.phases = phases or Phases(quiet=True)
         self._sent = queue.SimpleQueue()
         self._pending, self._lock = 0, threading.Lock()
         self._ended = time.perf_counter()
@@ -38,7 +44,9 @@ class Stopwatch:
         arrived = time.perf_counter()
         with self._lock:
             if not self._pending:
-                self.waited += arrived - max(asked, self._ended)
+                lost = arrived - max(asked, self._ended)
+                self.waited += lost
+                self.phases.add('input', lost)
         return batch
 
     def sent(self, watch, steps: int = 1) -> None:

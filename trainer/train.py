@@ -7,6 +7,7 @@ import contextlib
 import pathlib
 
 from trainer import parallel, resume, rundir
+from trainer.chronicle import Chronicle
 from trainer.console import Console
 from trainer.experiment import Experiment, describe
 from trainer.job import Job, open_job
@@ -72,10 +73,12 @@ def train_job(
     if rundir.is_run(directory):  # before its lock and its log are written to
         resume.check_config(rundir.config(directory), describe(job.experiment))
     check_writable(directory)
+    chronicle = Chronicle(directory, console.phases, console.quiet)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(chronicle)  # its last page says how the run ended
         stack.enter_context(RunLock(directory))
         stack.enter_context(console.log_to(directory))
         log = directory / rundir.LOG
         stack.enter_context(watched(job.experiment.watchdog, log))
-        run = Run(job, directory, argv, stop, console)
+        run = Run(job, directory, argv, stop, console, chronicle)
         return run.finished() or run.go()

@@ -61,15 +61,27 @@ class Table:
     fold: bool = False
     mono: bool = False
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers, and stand to the right."""
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
+        return [any(map(is_number, column)) for column in columns]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A drawing with its legend: (label, index of the series)."""
+    """A drawing with its legend: (label, index of the series).
+
+    Attributes:
+      note: below it.
+      least: pixels of width; where there are fewer it can be moved sideways.
+    """
 
     title: str
     svg: Markup
     legend: Sequence[tuple[str, int]] = ()
     note: str = ''
+    least: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,10 +103,11 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """A gallery under a title."""
+    """A gallery under a title; `wide` ones have a row each."""
 
     title: str
     pictures: Sequence[Picture]
+    wide: bool = False
 
 
 Block = Text | Code | Facts | Tiles | Table | Figures | Pictures
@@ -107,6 +120,11 @@ class Section:
     anchor: str
     title: str
     blocks: Sequence[Block]
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def data_url(image: bytes, kind: str = 'png') -> str:

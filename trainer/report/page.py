@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Sequence
 
 from trainer import __version__
-from trainer.report.blocks import Section
+from trainer.report.blocks import Section, is_number
 
 LIMIT = 5 * 2**20  # bytes: a page is mailed and opened on a telephone
 
@@ -45,18 +45,14 @@ def shown(value: object) -> str:
     """A value as a page has it: four decimals at most, thousands apart, None a dash."""
     if value is None:
         return '–'
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return str(value)
     if isinstance(value, int):
         return f'{value:,}'
     if value and not 1e-3 <= abs(value) < 1e6:
         return f'{value:.3g}'
-    return f'{value:,.0f}' if abs(value) >= 1e4 else f'{value:.4g}'
-
-
-def is_number(value: object) -> bool:
-    """Whether it stands to the right in a table."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    digits = 4 if abs(value) < 10 else 2 if abs(value) < 1e4 else 0
+    return f'{value:,.{digits}f}'
 
 
 @functools.cache
@@ -72,6 +68,5 @@ def _template(name: str):
         lstrip_blocks=True,
     )
     environment.filters['shown'] = shown
-    environment.tests['number_like'] = is_number
     environment.tests['block'] = lambda block, kind: type(block).__name__ == kind
     return environment.get_template(name)

@@ -12,12 +12,14 @@ import clu.metrics
 import gin
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge, Interval
 
 from trainer.class_weights import as_numbers, balanced_weights, class_weights
 from trainer.errors import UserError
 from trainer.losses import softmax_cross_entropy
 from trainer.metrics import classification_metrics
+from trainer.ranked import ranked_metrics
 from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
@@ -94,7 +96,13 @@ class Classification(Task):
 
     def metrics(self, train: bool) -> type[clu.metrics.Collection]:
         """Loss and top-1; in evaluation also top-min(5, C) and each class."""
-        return classification_metrics(self.num_outputs, train)
+        if train:
+            return classification_metrics(self.num_outputs, train)
+        return ranked_metrics(self.num_outputs)
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """The likeliest classes of each example."""
+        return collection.examples.rows()
 
     def learnt(self, first: dict, now: dict) -> bool:
         """True once every example is right; label smoothing keeps the loss up."""

@@ -11,6 +11,7 @@ import clu.metrics
 import gin
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge
 
 from trainer.centres import Peaks, centre_maps, grid_of, inside_maps, take
@@ -107,6 +108,12 @@ class Detection(Task):
     def metrics(self, train: bool) -> type[clu.metrics.Collection]:
         """The loss; in evaluation also mAP, and that of each class."""
         return detection_metrics(self._peaks, self.num_outputs, train)
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """How many objects there are of each class, [C]."""
+        labels = collection.scores.rows().get('box_labels', np.zeros(0, int)).ravel()
+        counts = np.bincount(labels[labels >= 0], minlength=len(self.class_names))
+        return {'count': counts}
 
     def decode(self, outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """The likeliest boxes, the best first, of K at most.

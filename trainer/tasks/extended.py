@@ -11,6 +11,7 @@ import clu.metrics
 import flax
 import gin
 import jax
+import numpy as np
 from annotated_types import Ge
 
 from trainer.errors import UserError
@@ -119,6 +120,10 @@ class Extended(Task):
     def summarize(self, collection: clu.metrics.Collection) -> dict:
         """As the task does."""
         return self.task.summarize(collection)
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """As the task does."""
+        return self.task.evidence(collection)
 
     def decode(self, outputs) -> dict[str, jax.Array]:
         """As the task does."""

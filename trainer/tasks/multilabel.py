@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
+from trainer.calibration import binned
 from trainer.class_weights import as_numbers, check_numbers, class_weights
 from trainer.errors import UserError
 from trainer.losses import sigmoid_cross_entropy
@@ -112,6 +113,23 @@ class MultiLabel(Task):
     def metrics(self, train: bool) -> type[clu.metrics.Collection]:
         """Loss and share of right answers; in evaluation also mAP, F1, each class."""
         return multilabel_metrics(self.num_outputs, train)
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """Right, wrong and missed answers of each class, [C], at its threshold.
+
+        And how sure all answers were, see `calibration.binned`.
+        """
+        rows = collection.scores.rows()
+        if not rows:
+            return {}
+        scores = 1 / (1 + np.exp(-rows['outputs'].astype(np.float64)))
+        there, said = rows['labels'] > 0.5, scores >= np.asarray(self.threshold)
+        return {
+            'right': (there & said).sum(axis=0),
+            'wrong': (~there & said).sum(axis=0),
+            'missed': (there & ~said).sum(axis=0),
+            'binned': binned(scores.ravel(), there.ravel()),
+        }
 
     def learnt(self, first: dict, now: dict) -> bool:
         """True once every answer is right."""

@@ -11,6 +11,7 @@ import clu.metrics
 import gin
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from annotated_types import Gt
 
@@ -96,6 +97,14 @@ class Regression(Task):
     def metrics(self, train: bool) -> type[clu.metrics.Collection]:
         """The loss; in evaluation also R2, RMSE and MAE."""
         return regression_metrics(self.mean, self.std, train)
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """Predictions and targets, [N, T] each, in the targets' units."""
+        rows = collection.scores.rows()
+        if not rows:
+            return {}
+        predicted = np.add(self.mean, np.multiply(self.std, rows['outputs']))
+        return {'predicted': predicted, 'target': rows['target']}
 
     def decode(self, outputs: jax.Array) -> dict[str, jax.Array]:
         """Outputs [B, T] -> each target [B] by its name, in its own units."""

@@ -12,6 +12,7 @@ import clu.metrics
 import gin
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge
 
 from trainer.class_weights import as_numbers, balanced_weights, class_weights
@@ -119,6 +120,10 @@ class Segmentation(Task):
     def metrics(self, train: bool) -> type[clu.metrics.Collection]:
         """Loss and pixel accuracy; in evaluation also the mean and each class's IoU."""
         return segmentation_metrics(self.num_outputs, train)
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """Pixels of each class by what they are taken for, [C, C]."""
+        return {'confusion': collection.iou_class.numbers}
 
     def learnt(self, first: dict, now: dict) -> bool:
         """True once 99 of 100 pixels are right; some of an outline may stay wrong."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import clu.metrics
 import jax
+import numpy as np
 
 from trainer import metrics
 from trainer.errors import UserError
@@ -94,6 +95,15 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def decode(self, outputs) -> dict[str, jax.Array]:
         """Outputs as people read them, each array [B, ...], for predictions."""
+
+    def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
+        """What a report shows of an evaluation beside its scores: small arrays.
+
+        Those that `trainer/report/` knows: `label`, `guesses`, `probabilities`, `own`
+        and `index` of examples; `confusion` [C, C]; `predicted`, `target` [N, T];
+        `right`, `wrong`, `missed` [C]; `binned` [3, bins]; `count` [C].
+        """
+        return {}
 
     def learnt(self, first: dict, now: dict) -> bool:
         """Whether one batch, trained on alone, has been learnt.

@@ -1,0 +1,37 @@
+"""How much memory a run has taken, and how fast its devices could be at most."""
+
+import resource
+import sys
+
+# Dense bfloat16 operations a second of one device, as its maker states them.
+PEAK_FLOPS = {
+    'NVIDIA H200': 989e12,
+    'NVIDIA H100 80GB HBM3': 989e12,
+    'NVIDIA H100 PCIe': 756e12,
+    'NVIDIA A100-SXM4-40GB': 312e12,
+    'NVIDIA A100-SXM4-80GB': 312e12,
+    'NVIDIA L4': 121e12,
+    'Tesla T4': 65e12,
+    'Tesla V100-SXM2-16GB': 125e12,
+    'TPU v2': 45e12,
+    'TPU v3': 123e12,
+    'TPU v4': 275e12,
+    'TPU v5 lite': 197e12,
+    'TPU v5': 459e12,
+    'TPU v6 lite': 918e12,
+}
+
+
+def memory() -> dict[str, int]:
+    """Bytes at the most so far: 'host', and 'device' of the first where it counts."""
+    import jax
+
+    unit = 1 if sys.platform == 'darwin' else 1024
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    device = (jax.local_devices()[0].memory_stats() or {}).get('peak_bytes_in_use')
+    return {'host': host} | ({'device': device} if device else {})
+
+
+def peak_flops(kind: str) -> float | None:
+    """Of a device of a kind, as JAX calls it; None where it is not known."""
+    return PEAK_FLOPS.get(kind)
