@@ -66,8 +66,7 @@ def create_model(
     """
     backbone = _find(name)
 
-    # One compiled program draws all weights; the eager way compiles one per shape.
-    @jax.jit
+    @jax.jit  # one program draws all weights; the eager way compiles one per shape
     def build(key):
         return Net(
             backbone,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
-from trainer import feeding, files, parallel, resume, rundir, watchdog
+from trainer import feeding, files, parallel, pretrained, resume, rundir, watchdog
 from trainer.checkpoints import CheckpointStore
 from trainer.collected import Collector
 from trainer.console import say, table
@@ -134,6 +134,7 @@ def experiment_of(directory: pathlib.Path) -> Experiment:
     """
     rundir.config(directory)
     experiment = load([str(directory / rundir.CONFIG_GIN)])
+    experiment = pretrained.expecting(experiment, directory)
     if parallel.fits(experiment.parallel):
         return experiment
     return dataclasses.replace(experiment, parallel=parallel.Parallel())

@@ -12,7 +12,8 @@ import optax
 from clu.metrics import Collection
 from jax.sharding import Mesh
 
-from trainer import augment, descent, feeding, parallel, steps
+from models.pretrained.loading import Pretrained
+from trainer import augment, descent, feeding, parallel, pretrained, steps
 from trainer.data import Dataset
 from trainer.errors import UserError
 from trainer.experiment import Experiment
@@ -73,7 +74,17 @@ class Job:
 
     def init_state(self) -> TrainState:
         """The state before the first step, on the mesh."""
-        return init_state(self.recipe, self.abstract_state())
+        given = self.pretrained.arrays if self.pretrained else None
+        return init_state(self.recipe, self.abstract_state(), given)
+
+    @functools.cached_property
+    def pretrained(self) -> Pretrained | None:
+        """The weights that the run begins with; None where they are drawn.
+
+        Raises:
+          UserError: they cannot be read, or do not fit.
+        """
+        return pretrained.load(self.recipe.network)
 
     def abstract_state(self) -> TrainState:
         """Its shapes, types and places, with nothing computed."""

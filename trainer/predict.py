@@ -94,6 +94,11 @@ class Predictor:
         """What the run remembers of what it learnt from."""
         return self.job.datasets['train']
 
+    @property
+    def normalisation(self) -> tuple:
+        """Mean and std that an image is brought to, in units of [0, 1]."""
+        return self._images.normalisation(pixels=len(self._image_shape) == 3)
+
     def rows(self, paths: Sequence[pathlib.Path], top: int = 5) -> Iterator[dict]:
         """What `predict` returns, row by row as it comes; raises as `found` does."""
         for path, found in self.found(paths):

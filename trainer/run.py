@@ -12,6 +12,7 @@ import jax
 from trainer import (
     divergence,
     overview,
+    pretrained,
     provenance,
     resume,
     rundir,
@@ -139,6 +140,10 @@ class Run:
             raise AssertionError('restore returns a state where there are checkpoints')
         self.job.compile_ahead()
         writers.truncate(self.metrics, -1)
+        loaded = self.job.pretrained
+        if loaded is not None:
+            pretrained.remember(self.directory, loaded)
+            self.console.say('\n'.join(pretrained.told(loaded)))
         return self.job.init_state(), self.loop()
 
     def resumed(self) -> tuple[TrainState, Loop] | None:

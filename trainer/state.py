@@ -47,9 +47,18 @@ class TrainState:
         return self.average or (self.params, self.model_state)
 
 
-def make_state(recipe: Recipe, key: jax.Array) -> TrainState:
-    """The state before the first step, from one key (to be jitted)."""
+def make_state(recipe: Recipe, key: jax.Array, given: Arrays | None = None):
+    """The TrainState before the first step, from one key (to be jitted).
+
+    Args:
+      recipe: what is trained.
+      key: draws the weights.
+      given: parameters and statistics by name that are not drawn.
+    """
     params, model_state = recipe.network.init(key)
+    given = given or {}
+    params = {name: given.get(name, drawn) for name, drawn in params.items()}
+    model_state = {name: given.get(name, v) for name, v in model_state.items()}
     copied = jax.tree.map(jnp.copy, (params, model_state))
     trained = {name: params[name] for name in recipe.trained}
     return TrainState(
@@ -86,7 +95,9 @@ def abstract_state(recipe: Recipe, mesh: Mesh, layout: Parallel) -> TrainState:
     )
 
 
-def init_state(recipe: Recipe, abstract: TrainState) -> TrainState:
+def init_state(
+    recipe: Recipe, abstract: TrainState, given: Arrays | None = None
+) -> TrainState:
     """The state before the first step, laid out as the abstract one is.
 
     Initialised in one compiled call on one device and then placed, so that the weights
@@ -94,5 +105,5 @@ def init_state(recipe: Recipe, abstract: TrainState) -> TrainState:
     of threefry's.
     """
     key = jax.random.key(recipe.seed, impl='rbg')
-    state = jax.jit(lambda key: make_state(recipe, key))(key)
+    state = jax.jit(lambda key, given: make_state(recipe, key, given))(key, given)
     return sharding.put(state, jax.tree.map(lambda x: x.sharding, abstract))

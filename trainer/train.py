@@ -6,7 +6,7 @@ What a run does there is `run.py`; what is written where is `rundir.py`.
 import contextlib
 import pathlib
 
-from trainer import parallel, resume, rundir
+from trainer import parallel, pretrained, resume, rundir
 from trainer.chronicle import Chronicle
 from trainer.console import Console
 from trainer.experiment import Experiment, describe
@@ -52,7 +52,7 @@ def train(
         if stop is None:
             stop = stack.enter_context(stop_on_signals())
         with console.phases('data'):
-            job = open_job(experiment)
+            job = open_job(pretrained.expecting(experiment, workdir))
         return train_job(job, workdir, argv=argv, stop=stop, console=console)
 
 
@@ -66,6 +66,8 @@ def train_job(
 ) -> dict:
     """`train` with what it works with opened already; arguments and errors as there."""
     make_tracker(job), make_plateau(job)  # refused before any file is there
+    if workdir is None or not rundir.is_run(workdir):
+        job.pretrained  # noqa: B018 - as well
     if workdir is None:
         directory = rundir.create(job.experiment.name)
     else:

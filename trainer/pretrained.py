@@ -1,0 +1,152 @@
+"""Weights that a run begins with: read, fitted to its net, told and remembered.
+
+Knows where a config names them and what a run directory keeps of them; how tensors are
+named and fitted is `models/pretrained/`.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from flax import nnx
+
+from models.pretrained.downloads import fetched
+from models.pretrained.loading import Pretrained, family_of, fit_weights, recognised
+from models.pretrained.preprocessing import HEADER, preprocessing_of
+from models.pretrained.weight_files import WeightFile, read_weights
+from models.streams import make_rngs
+from trainer import files, rundir
+from trainer import manifest as manifests
+from trainer.errors import UserError
+from trainer.experiment import Experiment
+from trainer.network import Network
+
+FILE = 'pretrained.json'
+DATA = ('train_data', 'eval_data', 'test_data')
+NORMALISATION = ('mean', 'std')
+
+
+def location_of(experiment: Experiment) -> str | None:
+    """`Net.pretrained` of a config."""
+    return getattr(experiment.model, 'keywords', {}).get('pretrained')
+
+
+def expecting(experiment: Experiment, directory=None) -> Experiment:
+    """The experiment with the normalisation that its weights expect, if it says none.
+
+    Args:
+      experiment: as the config has it.
+      directory: of the run; what it remembers of its weights is used, else their file.
+
+    Raises:
+      UserError: the file cannot be read, or is of another family.
+    """
+    location = location_of(experiment)
+    if location is None:
+        return experiment
+    known = remembered(directory) if directory is not None else None
+    if known is not None:
+        return _normalised(experiment, known['preprocessing'])
+    try:
+        file = _file(location)
+        naming, _ = recognised(file, _family(experiment))
+    except ValueError as error:
+        raise UserError(f'Net.pretrained: {error}') from error
+    expected = preprocessing_of(file.path, file.metadata, naming)
+    return _normalised(experiment, expected)
+
+
+def load(network: Network) -> Pretrained | None:
+    """The weights that a network begins with; None where they are drawn.
+
+    Raises:
+      UserError: they cannot be read, or do not fit; lists every tensor that does not.
+    """
+    net = nnx.eval_shape(lambda: network.make(make_rngs(0)))
+    location = getattr(net, 'pretrained', None)
+    if location is None:
+        return None
+    try:
+        return fit_weights(_file(location), net)
+    except ValueError as error:
+        raise UserError(f'Net.pretrained: {error}') from error
+
+
+def told(loaded: Pretrained) -> list[str]:
+    """What became of the tensors, in a few lines."""
+    bare = [n for n in loaded.left_out if not n.endswith('num_batches_tracked')]
+    lines = [
+        f'weights of {loaded.path} ({loaded.naming} names, sha256 '
+        f'{loaded.sha256[:12]}): {len(loaded.arrays)} arrays taken'
+    ]
+    if loaded.replaced:
+        lines.append(f'  drawn anew: {", ".join(loaded.replaced)}')
+    if loaded.adapted:
+        lines.append(f'  fitted to another shape: {", ".join(loaded.adapted)}')
+    if bare:
+        lines.append(f'  left out: {", ".join(bare)}')
+    if loaded.preprocessing:
+        known = (f'{key} {value}' for key, value in loaded.preprocessing.items())
+        lines.append(f'  they expect: {"; ".join(known)}')
+    return lines
+
+
+def remember(directory: pathlib.Path, loaded: Pretrained) -> None:
+    """Writes what became of every tensor into the run directory."""
+    facts = dataclasses.asdict(dataclasses.replace(loaded, arrays={}))
+    facts |= {'arrays': sorted(loaded.arrays), 'path': str(loaded.path)}
+    files.write_json(directory / FILE, facts)
+
+
+def remembered(directory) -> dict | None:
+    """What `remember` has written, or None."""
+    path = pathlib.Path(directory) / FILE
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _file(location: str) -> WeightFile:
+    if rundir.is_run(location):
+        return _of_run(pathlib.Path(location))
+    return read_weights(fetched(location))
+
+
+def _of_run(directory: pathlib.Path) -> WeightFile:
+    """The weights of a run's best checkpoint, with the normalisation it was fed."""
+    from trainer.predict import open_predictor
+
+    predictor = open_predictor(directory, 'best')
+    arrays = jax.device_get({**predictor.params, **predictor.model_state})
+    mean, std = predictor.normalisation
+    known = {'mean': np.ravel(mean).tolist(), 'std': np.ravel(std).tolist()}
+    path = directory / rundir.CHECKPOINTS / str(predictor.step)
+    sha256 = manifests.read(path)['sha256']
+    return WeightFile(path, arrays, {HEADER: json.dumps(known)}, sha256)
+
+
+def _family(experiment: Experiment) -> str | None:
+    backbone = experiment.model.keywords.get('backbone')
+    made = getattr(backbone, 'func', backbone)
+    return family_of(made) if isinstance(made, type) else None
+
+
+def _normalised(experiment: Experiment, expected: Mapping) -> Experiment:
+    """The experiment with what its data does not say of mean and std."""
+
+    def told(images):
+        unsaid = {
+            key: tuple(expected[key])
+            for key in NORMALISATION
+            if getattr(images, key) is None and key in expected
+        }
+        return dataclasses.replace(images, **unsaid)
+
+    changed = {role: getattr(experiment, role) for role in DATA}
+    changed = {role: told(images) for role, images in changed.items() if images}
+    evaluations = {
+        name: dataclasses.replace(evaluation, data=told(evaluation.data))
+        for name, evaluation in experiment.evaluations.items()
+    }
+    return dataclasses.replace(experiment, **changed, evaluations=evaluations)
