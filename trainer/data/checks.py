@@ -57,7 +57,7 @@ def check_normalisation(name: str, images, channels: int) -> None:
     A longer one would silently broadcast a grey image to more channels. So does it
     where nothing can be divided by `std`.
     """
-    if not np.all(np.asarray(images.std) > 0):
+    if images.std is not None and not np.all(np.asarray(images.std) > 0):
         raise UserError(f'Images.std is {images.std}; every value must be above 0.')
     for field in ('mean', 'std'):
         count = np.size(getattr(images, field))
