@@ -54,6 +54,13 @@ def _learnt(data: Dataset) -> str:
     return ', '.join(f'{len(names)} {what}' for what, names in names.items() if names)
 
 
+def describe_cost(compiled) -> str:
+    """The devices, and the floating-point operations of a step on each."""
+    flops = step_flops(compiled)
+    cost = f', {flops / 1e9:,.1f} GFLOP a step on each' if flops else ''
+    return f'{describe_devices()}{cost}'
+
+
 def step_flops(compiled) -> float | None:
     """Floating-point operations of one compiled step on one device, as XLA counts."""
     analysis = compiled.cost_analysis()

@@ -79,13 +79,11 @@ class Run:
         self.console.say(overview.parameter_table(job))
         log.info('parameters\n%s', overview.full_table(job))
         with self.console.phases('compile'):
-            train_step, train_steps = (
-                job.compile_train_step(),
-                job.compile_train_steps(),
-            )
-        self.say_cost(train_step)
+            one, several = job.compile_train_step(), job.compile_train_steps()
+        said = overview.describe_cost(one)
+        self.console.say(f'{said}; run directory {self.directory}')
         while True:
-            loop.train_step, loop.train_steps = train_step, train_steps
+            loop.train_step, loop.train_steps = one, several
             try:
                 return self.train(state, loop)
             except Diverged as diverged:
@@ -108,7 +106,8 @@ class Run:
             if loop.plateau is not None:
                 loop.recorder.scale = loop.plateau.scale
             state = loop.run(state)
-            self.say_early_stop(loop)
+            if loop.tracker.should_stop:
+                self.console.say(loop.tracker.why_stopped())
             best = self.best(loop, int(state.step))
             chosen = self.chosen(best, state)
             scores = self.scores(chosen)
@@ -204,23 +203,6 @@ class Run:
             devices=[device.device_kind for device in jax.devices()],
         )
         provenance.append(self.directory, entry)
-
-    def say_cost(self, compiled) -> None:
-        """Devices and floating-point operations of a step."""
-        flops = overview.step_flops(compiled)
-        cost = f', {flops / 1e9:,.1f} GFLOP a step on each' if flops else ''
-        self.console.say(
-            f'{overview.describe_devices()}{cost}; run directory {self.directory}'
-        )
-
-    def say_early_stop(self, loop: Loop) -> None:
-        """Says why a run ends before its last step."""
-        tracker = loop.tracker
-        if tracker.should_stop:
-            self.console.say(
-                f'stopped early: {tracker.metric} has not improved in '
-                f'{tracker.patience} evaluations; best was step {tracker.best_step}'
-            )
 
     def best(self, loop: Loop, last: int) -> int:
         """The step of the best evaluation; the last one if the best was not saved."""

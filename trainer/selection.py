@@ -67,6 +67,13 @@ class Tracker:
         """True once `patience` evaluations in a row have brought no improvement."""
         return self.patience is not None and self.without_improvement >= self.patience
 
+    def why_stopped(self) -> str:
+        """What is said of a run that ends before its last step."""
+        return (
+            f'stopped early: {self.metric} has not improved in {self.patience} '
+            f'evaluations; best was step {self.best_step}'
+        )
+
     def state(self) -> dict:
         """What has been seen, as JSON."""
         return {
