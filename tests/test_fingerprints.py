@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.checkpoint_states import python
 from trainer.fingerprints import fingerprints, named_leaves, not_finite
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -131,3 +132,31 @@ def test_is_the_same_on_any_number_of_devices_and_for_any_sharding():
     array = np.random.default_rng(0).normal(size=(16, 24)).astype(np.float32)
     assert set(run.stdout.split()) == {one(jax.device_put(array))}
     assert len(run.stdout.split()) == 9
+
+
+CORRUPTED = """
+import jax, numpy as np, sys
+from jax.sharding import NamedSharding, PartitionSpec
+from trainer.checkpoints import CheckpointStore
+from trainer.errors import TrainingFailed
+mesh = jax.make_mesh((4,), ('data',))
+copies = [np.ones((3, 5), np.float32) for _ in range(4)]
+copies[2][1, 4] += 1e-6
+arrays = [jax.device_put(c, d) for c, d in zip(copies, mesh.devices.flat)]
+sharding = NamedSharding(mesh, PartitionSpec())
+x = jax.make_array_from_single_device_arrays((3, 5), sharding, arrays)
+store = CheckpointStore(sys.argv[1])
+try:
+    store.save(1, {'params': {'kernel': x}}, {})
+except TrainingFailed as error:
+    print(error)
+    print(jax.devices()[2])
+print(store.steps())
+"""
+
+
+def test_a_copy_that_differs_on_one_device_is_found_and_not_saved(tmp_path):
+    flags = '--xla_force_host_platform_device_count=4'
+    message, device, steps = python(CORRUPTED, tmp_path / 'ours', XLA_FLAGS=flags)
+    assert message.startswith(f'params/kernel on {device} is not what the other')
+    assert steps == '[]'

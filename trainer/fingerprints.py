@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from trainer.errors import TrainingFailed
+
 # The finalizer of MurmurHash3 (Appleby, 2011) and the golden ratio of 2 ** 32.
 MULTIPLIERS = (0x85EBCA6B, 0xC2B2AE35)
 GOLDEN = 0x9E3779B1
@@ -41,11 +43,32 @@ def fingerprints(tree) -> dict[str, str]:
     Every word of a leaf is mixed with its position by a bijection, and the results are
     added modulo 2 ** 32: one changed element is always seen, and the order in which
     devices add does not matter. Waits until the arrays have been computed.
+
+    Raises:
+      TrainingFailed: the copies of a leaf on several devices differ; names the device.
     """
     with _one_at_a_time:
         numbers = {name: _settled(x) for name, x in named_leaves(tree).items()}
-    numbers = jax.device_get(numbers)
-    return {name: f'{int(number):08x}' for name, number in numbers.items()}
+    # Each device has taken that of its own copy: to compare them costs nothing.
+    copies = {name: number.addressable_shards for name, number in numbers.items()}
+    values = jax.device_get({n: [c.data for c in copies[n]] for n in copies})
+    for name, of_devices in values.items():
+        _check_copies(name, [copy.device for copy in copies[name]], of_devices)
+    return {name: f'{int(number[0]):08x}' for name, number in values.items()}
+
+
+def _check_copies(name: str, devices: list, values: list) -> None:
+    """Raises TrainingFailed where a value is not that of most devices."""
+    numbers = [int(value) for value in values]
+    if len(set(numbers)) == 1:
+        return
+    right = max(numbers, key=numbers.count)
+    wrong = [str(d) for d, n in zip(devices, numbers, strict=True) if n != right]
+    raise TrainingFailed(
+        f'{name} on {", ".join(wrong)} is not what the other devices have: a device '
+        f'computed wrongly, and nothing of it was saved. Take it out, or look at its '
+        f'memory; the same command goes on from the last checkpoint.'
+    )
 
 
 def compile_fingerprints(abstract_tree) -> None:
