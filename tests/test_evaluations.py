@@ -88,6 +88,10 @@ def test_the_best_may_be_that_of_any_set(files, tmp_path):
         if 'night/acc_top1' in r
     }
     assert results['best/step'] == max(scored, key=scored.get)
+    early = ["Best.metric = 'val/loss'", "Best.mode = 'max'"]  # the worst is the best
+    results = train(load(files, [*SMALL, *early]), tmp_path / 'early')
+    again = evaluate_run(tmp_path / 'early', 'night', 'best')
+    assert results['best/step'] == 10 and results['night/loss'] == again['night/loss']
     with pytest.raises(UserError, match="did you mean 'night/acc_top"):
         train(load(files, ["Best.metric = 'night/acc_top'"]), tmp_path / 'none')
 

@@ -11,6 +11,7 @@ import pytest
 import main
 from tests.foreign_files import CATEGORIES, SIDES, write_coco, write_masks
 from trainer.experiment import load
+from trainer.job import open_job
 from trainer.predict import predict
 from trainer.train import train
 
@@ -152,6 +153,25 @@ def test_masks_train_and_are_given_back_as_pictures(painter, tmp_path, capsys):
     share = (classes[kept] == 0).mean()
     assert rows[0]['shares']['0'] == pytest.approx(share)
     assert len(list((tmp_path / 'o').iterdir())) == 24
+
+
+def test_bad_labels_are_left_out_or_end_the_run(coco, tmp_path, capsys):
+    content = json.loads(coco.read_text())
+    content['images'][3]['file_name'] = 'gone.png'
+    content['annotations'][0]['bbox'] = [500, 500, 10, 10]
+    number, identity = content['annotations'][0]['id'], content['images'][3]['id']
+    file = tmp_path / 'labels.json'
+    file.write_text(json.dumps(content))
+    paths = coco_paths(file)[:2] + coco_paths(coco)[2:]
+    job = open_job(load(['configs/detector.gin'], [*paths, *TINY]))
+    said = ' | '.join(job.datasets['train'].skipped)
+    assert f'{file}: image {identity} (gone.png): No such file' in said
+    assert f'{file}: annotation {number} of image' in said and 'lies outside' in said
+    words = [f'--gin_bindings={text}' for text in [*paths, *TINY]]
+    words += ['--gin_file=configs/detector.gin', "--gin.Images.on_error='fail'"]
+    assert main.main(['main.py', *words, f'--workdir={tmp_path / "run"}']) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f'image {identity} (gone.png)' in last and '(and 1 more)' in last
 
 
 def test_the_best_and_worst_are_drawn(detector, pointer, painter):

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 
@@ -83,6 +83,19 @@ def evidence_of(job: Job, split: str, metrics) -> dict:
     arrays, dataset = job.task.evidence(metrics), job.datasets[split]
     names = dataset.segmentation_names or dataset.class_names or dataset.target_names
     return arrays and {'names': list(names), 'examples': len(dataset), **arrays}
+
+
+def evaluate_all(
+    job: Job, roles: Iterable[str], weights: tuple, stop, found: dict
+) -> dict | None:
+    """`evaluate` of each of the roles that there is data for; None if cut short."""
+    scores = {}
+    for role in (role for role in roles if role in job.datasets):
+        values = evaluate(job, role, *weights, stop, found)
+        if values is None:
+            return None
+        scores |= values
+    return scores
 
 
 def evaluate_run(

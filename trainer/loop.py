@@ -17,7 +17,7 @@ from trainer import parallel, watchdog
 from trainer.advisor import Advisor
 from trainer.divergence import check_weights
 from trainer.errors import Interrupted
-from trainer.evaluate import evaluate, role_of
+from trainer.evaluate import evaluate_all, role_of
 from trainer.job import Job, due
 from trainer.plateau import PlateauTracker
 from trainer.recorder import Recorder
@@ -145,16 +145,11 @@ class Loop:
 
         `found` is given what stands behind it, see `evaluate`.
         """
-        scalars = {}
-        if 'eval' in roles:
-            epoch = self.job.task.summarize(state.epoch)
-            scalars = {f'train/{key}_epoch': value for key, value in epoch.items()}
-        for role in (role for role in roles if role in self.job.datasets):
-            values = evaluate(self.job, role, *state.weights, self.stop, found)
-            if values is None:
-                return None
-            scalars |= values
-        return scalars
+        scores = evaluate_all(self.job, roles, state.weights, self.stop, found)
+        if scores is None or 'eval' not in roles:
+            return scores
+        epoch = self.job.task.summarize(state.epoch)
+        return {f'train/{key}_epoch': value for key, value in epoch.items()} | scores
 
     def scaled(
         self, state: TrainState, step: int, scalars: dict, roles: Sequence[str]

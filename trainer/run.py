@@ -6,6 +6,7 @@ Opening the directory and its lock is `train.py`; the loop itself is `loop.py`.
 import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 
 import jax
 
@@ -26,7 +27,7 @@ from trainer.data.facts import facts_of
 from trainer.defaults import write_source
 from trainer.divergence import Diverged
 from trainer.errors import Interrupted
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate_all
 from trainer.experiment import describe
 from trainer.gallery import write_gallery
 from trainer.job import Job
@@ -110,9 +111,11 @@ class Run:
                 self.console.say(loop.tracker.why_stopped())
             best = self.best(loop, int(state.step))
             chosen = self.chosen(best, state)
-            scores = self.scores(chosen)
+            scores = self.scores(chosen, ['test'])
             if scores:
                 writer.write_scalars(int(state.step), scores)
+            if chosen is not state:  # else all were scored at this step
+                scores |= self.scores(chosen, job.experiment.evaluations)
             with self.chronicle.timed('pictures'):
                 write_gallery(job, *chosen.weights, self.directory, self.stop)
         results = write_results(self.directory, job, int(state.step), best, scores)
@@ -218,18 +221,16 @@ class Run:
             return state
         return self.store.load(best, self.job.abstract_state())[0]
 
-    def scores(self, state: TrainState) -> dict:
-        """Scores of a state on the test data, none without such data.
+    def scores(self, state: TrainState, roles: Iterable[str]) -> dict:
+        """Scores of a state on the data sets that there are of those.
 
         Raises:
           Interrupted: a signal came; the same command scores again.
         """
-        if 'test' not in self.job.datasets:
-            return {}
         found = {}
         with self.chronicle.timed('evaluation'):
-            scores = evaluate(self.job, 'test', *state.weights, self.stop, found)
+            scores = evaluate_all(self.job, roles, state.weights, self.stop, found)
         if scores is None:
-            raise Interrupted(f'{self.stop.name} while scoring the test data')
+            raise Interrupted(f'{self.stop.name} while scoring the best checkpoint')
         self.chronicle.evaluated(int(state.step), found)
         return scores
