@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.data import batches as batches_module
 from trainer.data.images import Images
 from trainer.data.order import Sequential, Shuffled, permutation
 from trainer.transforms import RandomResizedCrop
@@ -133,6 +134,16 @@ def test_workers_change_nothing(workers):
     expected = take(digits(**read).train_batches(1, 5), 12)
     assert_same(take(digits(**cached).train_batches(1, 5), 12), expected)
     assert_same(take(digits(workers=workers, **read).train_batches(1, 5), 12), expected)
+
+
+@pytest.mark.parametrize('ahead, workers', [(1, 0), (3, 0), (40, 0), (1, 1), (5, 2)])
+def test_reading_ahead_changes_nothing(monkeypatch, ahead, workers):
+    fields = {'transforms': CROP, 'cache': None}
+    expected = take(digits(**fields).train_batches(1, 5), 12)
+    monkeypatch.setattr(batches_module, 'BUFFERED_BATCHES', ahead)
+    assert_same(
+        take(digits(workers=workers, **fields).train_batches(1, 5), 12), expected
+    )
 
 
 @pytest.mark.parametrize('processes', [2, 3, 8])

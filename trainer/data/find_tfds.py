@@ -10,6 +10,7 @@ import io
 import logging
 import pathlib
 import re
+import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 
 import tensorflow_datasets as tfds
@@ -36,7 +37,7 @@ def find_builder(name: str, data_dir: str | None):
         return tfds.builder_from_directory(data_dir)
     if data_dir is None and base_name(name) in embedded():
         data_dir = str(EMBEDDED)
-    with _quiet():
+    with _quiet(), _temporary_files_removed():
         try:
             builder = tfds.builder(name, data_dir=data_dir)
         except ImportError as error:
@@ -122,3 +123,15 @@ def _quiet():
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _temporary_files_removed():
+    """TFDS makes a folder for each data set that was never prepared, and leaves it."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as place:
+        tempfile.tempdir = place
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before

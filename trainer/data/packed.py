@@ -25,7 +25,7 @@ from trainer.data.source import digest
 from trainer.errors import TrainingFailed, UserError
 from trainer.screen import say, warn
 
-VERSION = 1
+VERSION = 2  # of what transforms and records are like
 RECORDS, FACTS = 'examples.array_record', 'facts.json'
 OPTIONS = 'group_size:1,uncompressed'
 AHEAD = 256  # examples that threads read while others are written
