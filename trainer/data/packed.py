@@ -28,6 +28,7 @@ from trainer.screen import say, warn
 VERSION = 2  # of what transforms and records are like
 RECORDS, FACTS = 'examples.array_record', 'facts.json'
 OPTIONS = 'group_size:1,uncompressed'
+AT_RANDOM = 'readahead_buffer_size:0'  # what follows a record is not read next
 AHEAD = 256  # examples that threads read while others are written
 
 
@@ -67,7 +68,7 @@ class Packed:
 
     @functools.cached_property
     def _reader(self):
-        return ArrayRecordReader(str(self.directory / RECORDS))
+        return ArrayRecordReader(str(self.directory / RECORDS), options=AT_RANDOM)
 
 
 def open_packed(root: str | os.PathLike, key: str, reader) -> Packed:
