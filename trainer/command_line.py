@@ -41,6 +41,7 @@ COMMANDS = {
         'find every mistake in a config before anything runs',
         (*CONFIG, 'rehearse', 'json'),
     ),
+    'data': Command('report on the data of a config', (*CONFIG, 'out', 'json')),
     'evaluate': Command('score a run', (*RUN, 'split')),
     'fast': Command('two steps of everything, to see that it runs', CONFIG),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
@@ -120,7 +121,7 @@ flags.DEFINE_enum(
     'the list of results that COCO tools read.',
     flag_values=FLAGS,
 )
-flags.DEFINE_string('out', None, 'The file to write, not stdout.', flag_values=FLAGS)
+flags.DEFINE_string('out', None, 'The file (data: folder) to write.', flag_values=FLAGS)
 flags.DEFINE_string(
     'masks', None, 'A folder for a PNG of classes for each image.', flag_values=FLAGS
 )

@@ -12,7 +12,10 @@ from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
 from trainer.lint import allowed
+from trainer.screen import tell
 from trainer.signals import stop_on_signals
+
+SAMPLES = 24  # pictures on the page of `data`
 
 
 def run(
@@ -97,6 +100,29 @@ def rehearse(flags) -> int:
     return DONE if rehearsal.good else USER_ERROR
 
 
+def data(flags, argv: Sequence[str], started: float) -> int:
+    """Reads all data of a config, and says what it is like and what is wrong."""
+    from trainer import data_report
+    from trainer.compilation import enable_cache
+    from trainer.experiment import load
+    from trainer.report.data_page import data_page
+    from trainer.samples import samples
+
+    enable_cache()
+    experiment = load(*config_of(flags, flags.workdir))
+    folder = flags.out or f'reports/data_{experiment.name}'
+    directory = files.make_folder('out', folder)
+    datasets, closed = data_report.open_data(experiment)
+    facts = files.plain(data_report.examine(experiment, datasets, closed))
+    shown = samples(datasets['train'], experiment.seed, SAMPLES)
+    files.write_json(directory / 'data.json', facts)
+    files.write_text(directory / 'data.html', data_page(facts, shown))
+    say(json.dumps(facts, indent=2) if flags.json else data_report.text(facts))
+    tell(f'written: {directory / "data.html"} and data.json beside it')
+    data_report.check_trainable(facts)
+    return DONE
+
+
 def evaluate(flags, argv: Sequence[str], started: float) -> int:
     """Scores a checkpoint of a run."""
     with stop_on_signals('leaving after this batch') as stop:
@@ -137,6 +163,7 @@ def trial(name: str, flags, started: float) -> int:
 COMMANDS: dict[str, Callable] = {
     'train': train,
     'check': check,
+    'data': data,
     'evaluate': evaluate,
     'fast': fast,
     'overfit': overfit,

@@ -3,6 +3,7 @@
 Knows nothing of runs: text, numbers and paths.
 """
 
+import errno
 import json
 import math
 import os
@@ -10,6 +11,25 @@ import pathlib
 from collections.abc import Mapping
 
 from trainer.errors import UserError
+
+
+def make_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
+    """Makes a folder that a flag names.
+
+    Raises:
+      UserError: it cannot be made or written to.
+    """
+    path = pathlib.Path(path).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, '')
+    except OSError as error:
+        raise UserError(
+            f'--{flag}={path} cannot be written: {os.strerror(error.errno)}; name '
+            f'another folder.'
+        ) from error
+    return path
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -20,7 +20,8 @@ def write_results(
       scores: of the test data, {'test/loss': ...}.
 
     Returns:
-      The results: 'best/step', 'val/...' as of that step, 'test/...'.
+      The results: 'best/step', 'val/...' as of that step, 'test/...', and 'left_out',
+      see `write_left_out`.
     """
     history = writers.history(directory / rundir.METRICS)
     evaluated = [row for row in history if row['step'] == best]
@@ -32,10 +33,35 @@ def write_results(
         'best/step': best,
         **{k: v for row in evaluated for k, v in row.items() if '/' in k},
         **scores,
+        'left_out': write_left_out(directory, job.datasets),
     }
     files.write_json(directory / rundir.HISTORY, history)
     files.write_json(directory / rundir.RESULTS, results)
     return files.plain(results)
+
+
+def write_left_out(directory: pathlib.Path, datasets) -> dict[str, list[str]]:
+    """Adds to left_out.json which files and labels were left out; gives all of them.
+
+    A resumed run has not read again what it had read before: it adds to what is there.
+
+    Args:
+      directory: the run's.
+      datasets: by role.
+
+    Returns:
+      {role: sorted lines}, without the roles of which nothing was left out.
+    """
+    path = directory / rundir.LEFT_OUT
+    known = files.read_json(path) if path.exists() else {}
+    lines = {
+        role: sorted({*known.get(role, ()), *dataset.skipped})
+        for role, dataset in datasets.items()
+    }
+    found = {role: named for role, named in lines.items() if named}
+    if found != known:
+        files.write_json(path, found)
+    return found
 
 
 def headline(results: dict) -> str:

@@ -33,7 +33,7 @@ from trainer.gallery import write_gallery
 from trainer.job import Job
 from trainer.loop import Loop
 from trainer.recorder import Recorder
-from trainer.results import headline, write_results
+from trainer.results import headline, write_left_out, write_results
 from trainer.saver import Saver
 from trainer.signals import Stop
 from trainer.state import TrainState
@@ -106,7 +106,10 @@ class Run:
             loop.recorder = Recorder(job, writer, bar, job.rate, self.chronicle)
             if loop.plateau is not None:
                 loop.recorder.scale = loop.plateau.scale
-            state = loop.run(state)
+            try:
+                state = loop.run(state)
+            finally:
+                write_left_out(self.directory, job.datasets)
             if loop.tracker.should_stop:
                 self.console.say(loop.tracker.why_stopped())
             best = self.best(loop, int(state.step))

@@ -57,6 +57,9 @@ class CocoExamples(Examples):
             return super().column(field)
         return np.array([self._objects(record)[field] for record in self.records])
 
+    def files(self, index):
+        return (self.records[index].path,)
+
     def identify(self, index):
         return printable(self.records[index].path)
 

@@ -43,5 +43,8 @@ class Masked(Examples):
                 return {'image': image, 'segmentation': self.meaning[mask]}
         raise Unreadable(f'{name}: {sides(image)} pixels, but its mask {sides(mask)}')
 
+    def files(self, index):
+        return self.pairs[index].image, self.pairs[index].mask
+
     def identify(self, index):
         return printable(self.pairs[index].image)

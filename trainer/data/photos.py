@@ -49,12 +49,15 @@ class Photos(Examples):
         return len(self.paths)
 
     def __getitem__(self, index):
-        path = os.path.join(self.root, self.paths[index])
+        (path,) = self.files(index)
         image = read_picture(path, self.channels, self.enough)
         return {'image': image, **{key: v[index] for key, v in self.columns.items()}}
 
     def column(self, field):
         return self.columns[field]
+
+    def files(self, index):
+        return (os.path.join(self.root, self.paths[index]),)
 
     def identify(self, index):
         return printable(self.paths[index])

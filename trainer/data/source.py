@@ -82,6 +82,10 @@ class Examples(abc.ABC):
                 values.append(self[index][field])
         return np.array(values)
 
+    def files(self, index: int) -> tuple[str, ...]:
+        """Paths of what an example is read from, its picture first; or none."""
+        return ()
+
     def identify(self, index: int) -> str:
         """What a person would look for: a file, a row, an id."""
         return f'example {index}'
