@@ -71,3 +71,26 @@ def test_what_was_said_to_be_saved_is_there(tmp_path, calls, tally):
         tally(
             f'kill at {calls.partition(",")[0]}', survived=killed, harmless=not killed
         )
+
+
+def test_every_file_is_on_the_disk_before_it_is_said(tmp_path, tally):
+    place, log = tmp_path / 'checkpoints', tmp_path / 'calls.txt'
+    command = ['strace', '-f', '-qq', '-y', '-o', log, '-e', 'trace=fsync,write']
+    subprocess.run(
+        [*command, sys.executable, '-B', '-c', SAVE, place],
+        cwd=victims.ROOT,
+        env=victims.environment(JAX_PLATFORMS='cpu'),
+        capture_output=True,
+        timeout=300,
+        check=True,
+    )
+    calls = log.read_text().splitlines()
+    said = [' write(1<' in call and r'"3\n"' in call for call in calls].index(True)
+    synced = {
+        call.partition('<')[2].partition('>')[0]
+        for call in calls[:said]
+        if ' fsync(' in call
+    }
+    there = {str(place), str(place / '3'), *map(str, (place / '3').rglob('*'))}
+    assert there <= synced
+    tally('fsync before "saved"', survived=1)
