@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from trainer import files
 from trainer.errors import UserError
 
+FORMATS = ('jsonl', 'csv', 'coco')
+
 
 def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
     """One line for each row; CSV has the names of the first one on top.

@@ -4,64 +4,14 @@ Promises that nothing typed is lost in silence. Imports nothing heavy, so that h
 answers at once; what a command does is `commands.py`.
 """
 
-import dataclasses
 import difflib
 import re
 from collections.abc import Iterable
 
 from absl import flags
 
+from trainer.command_table import ALWAYS, COMMANDS, CONFIG
 from trainer.errors import UserError
-
-CONFIG = ('gin_file', 'gin_bindings', 'gin_imports', 'workdir', 'resume', 'name')
-RUN = ('workdir', 'resume', 'checkpoint', 'gin_imports')
-ALWAYS = ('debug', 'help', 'h', 'version')
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """One command.
-
-    Attributes:
-      help: what it does.
-      flags: which it looks at; any other one is refused.
-      words: what may stand behind it; '' where nothing may.
-    """
-
-    help: str
-    flags: tuple[str, ...]
-    words: str = ''
-
-
-COMMANDS = {
-    'train': Command(
-        'train a model, or go on with a run (the default)', (*CONFIG, 'restarts')
-    ),
-    'check': Command(
-        'find every mistake in a config before anything runs',
-        (*CONFIG, 'rehearse', 'json'),
-    ),
-    'data': Command('report on the data of a config', (*CONFIG, 'out', 'json')),
-    'evaluate': Command('score a run', (*RUN, 'split')),
-    'fast': Command('two steps of everything, to see that it runs', CONFIG),
-    'overfit': Command('train on one batch until it is learnt', CONFIG),
-    'predict': Command(
-        'what a run says of images, as rows, masks or overlays',
-        (*RUN, 'top', 'format', 'out', 'masks', 'overlays', 'annotations'),
-        'FILES',
-    ),
-    'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
-    'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),
-    'checkpoints': Command(
-        'the checkpoints of a run: step, score, size, health',
-        ('workdir', 'resume', 'verify', 'json'),
-        '[RUN]',
-    ),
-    'report': Command(
-        'a page on each run: report.html', ('workdir', 'resume'), '[RUNS]'
-    ),
-    'doctor': Command('whether this machine can train, what mends it', ('json',)),
-}
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string(
@@ -116,9 +66,16 @@ flags.DEFINE_integer(
 flags.DEFINE_enum(
     'format',
     None,
-    ['jsonl', 'csv', 'coco'],
+    ['jsonl', 'csv', 'coco', 'safetensors'],
     'What is written. Default: as the file in --out is called, else jsonl; coco is '
     'the list of results that COCO tools read.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    'naming',
+    'torchvision',
+    ['torchvision', 'timm'],
+    'Whose names the weights get.',
     flag_values=FLAGS,
 )
 flags.DEFINE_string('out', None, 'The file (data: folder) to write.', flag_values=FLAGS)

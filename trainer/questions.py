@@ -26,6 +26,9 @@ def predict(flags, words: Sequence[str]) -> int:
     directory = run_of(flags, 'predict')
     answers.check_out(flags.out)
     form = flags.format or answers.format_of(flags.out)
+    if form not in answers.FORMATS:
+        choices = ', '.join(answers.FORMATS)
+        raise UserError(f'predict writes no {form}; choose --format={choices}.')
     if flags.annotations and form != 'coco':
         raise UserError('--annotations gives ids to results: add --format=coco.')
     from trainer.compilation import enable_cache
@@ -42,6 +45,18 @@ def predict(flags, words: Sequence[str]) -> int:
     tell(
         f'{len(seen)} of {len(images)} predicted by {directory}, step {predictor.step}'
     )
+    return DONE
+
+
+def export(flags, words: Sequence[str]) -> int:
+    """Writes a run's net for others, such as weights that PyTorch loads."""
+    directory = run_of(flags, 'export')
+    answers.check_out(flags.out)
+    from trainer import export as room
+
+    form = flags.format or 'safetensors'
+    options = {'naming': flags.naming, 'checkpoint': flags.checkpoint}
+    tell(f'wrote {room.export(directory, form, out=flags.out, **options)}')
     return DONE
 
 
@@ -136,6 +151,7 @@ def report(flags, words: Sequence[str]) -> int:
 COMMANDS: dict[str, Callable] = {
     'report': report,
     'checkpoints': checkpoints,
+    'export': export,
     'predict': predict,
     'models': models,
     'doctor': doctor,

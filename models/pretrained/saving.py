@@ -1,0 +1,44 @@
+"""Our weights as PyTorch wants them: every tensor of a state_dict, in its names."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from flax import nnx
+
+from models.pretrained.loading import families, family_of
+from models.pretrained.mapping import Arrays, export_weights
+
+COUNTER = 'num_batches_tracked'
+
+
+def foreign_weights(
+    model: nnx.Module, arrays: Arrays, naming: str
+) -> dict[str, np.ndarray]:
+    """What `load_state_dict(strict=True)` takes, and where it needs them its counters.
+
+    Args:
+      model: a `Net`; only its kind is looked at.
+      arrays: all its parameters and statistics by path.
+      naming: such as 'torchvision' or 'timm'.
+
+    Returns:
+      Float32 arrays by foreign name, and an int64 zero for each batch norm's counter.
+
+    Raises:
+      ValueError: a family or naming without a table; or lists every array that has
+        no name there, such as those of a head that is no classifier.
+    """
+    namings = families().get(family_of(type(model.backbone)), {})
+    if naming not in namings:
+        known = ' or '.join(namings) or 'none: it has no table of names'
+        name = type(model.backbone).__name__
+        raise ValueError(f'{name} has no naming {naming!r}; choose {known}.')
+    foreign = export_weights(namings[naming], arrays)
+    return {**foreign, **_counters(foreign)}
+
+
+def _counters(foreign: Mapping) -> dict[str, np.ndarray]:
+    """How many batches each norm has seen, which PyTorch asks for and never needs."""
+    end = '.running_mean'
+    norms = [name.removesuffix(end) for name in foreign if name.endswith(end)]
+    return {f'{norm}.{COUNTER}': np.zeros((), np.int64) for norm in norms}

@@ -1,0 +1,57 @@
+"""The commands that there are, and which flags each looks at; imports nothing heavy."""
+
+import dataclasses
+
+CONFIG = ('gin_file', 'gin_bindings', 'gin_imports', 'workdir', 'resume', 'name')
+RUN = ('workdir', 'resume', 'checkpoint', 'gin_imports')
+ALWAYS = ('debug', 'help', 'h', 'version')
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+      help: what it does.
+      flags: which it looks at; any other one is refused.
+      words: what may stand behind it; '' where nothing may.
+    """
+
+    help: str
+    flags: tuple[str, ...]
+    words: str = ''
+
+
+COMMANDS = {
+    'train': Command(
+        'train a model, or go on with a run (the default)', (*CONFIG, 'restarts')
+    ),
+    'check': Command(
+        'find every mistake in a config before anything runs',
+        (*CONFIG, 'rehearse', 'json'),
+    ),
+    'data': Command('report on the data of a config', (*CONFIG, 'out', 'json')),
+    'evaluate': Command('score a run', (*RUN, 'split')),
+    'fast': Command('two steps of everything, to see that it runs', CONFIG),
+    'overfit': Command('train on one batch until it is learnt', CONFIG),
+    'predict': Command(
+        'what a run says of images, as rows, masks or overlays',
+        (*RUN, 'top', 'format', 'out', 'masks', 'overlays', 'annotations'),
+        'FILES',
+    ),
+    'export': Command(
+        'write a run for others: weights that PyTorch loads',
+        (*RUN, 'format', 'naming', 'out'),
+    ),
+    'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
+    'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),
+    'checkpoints': Command(
+        'the checkpoints of a run: step, score, size, health',
+        ('workdir', 'resume', 'verify', 'json'),
+        '[RUN]',
+    ),
+    'report': Command(
+        'a page on each run: report.html', ('workdir', 'resume'), '[RUNS]'
+    ),
+    'doctor': Command('whether this machine can train, what mends it', ('json',)),
+}

@@ -1,0 +1,87 @@
+"""Hands a trained run to others: its net at one verified checkpoint, in their format.
+
+`FORMATS` is the room: a function for each format, all told the same. What a net's
+weights are called elsewhere is `models/pretrained/`.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from flax import nnx
+
+from models.pretrained.preprocessing import HEADER
+from models.pretrained.saving import foreign_weights
+from models.streams import make_rngs
+from trainer import files
+from trainer.errors import UserError
+from trainer.predict import Predictor, open_predictor
+
+
+def export(
+    directory: str | os.PathLike,
+    form: str = 'safetensors',
+    *,
+    naming: str = 'torchvision',
+    checkpoint: str = 'best',
+    out: str | os.PathLike | None = None,
+) -> pathlib.Path:
+    """Writes a run's net for others; an older file of that name is replaced whole.
+
+    Args:
+      directory: the run's.
+      form: one of `FORMATS`.
+      naming: whose names the weights get: 'torchvision' or 'timm'.
+      checkpoint: 'best', 'last' or a step.
+      out: the file; None is `<naming>.<form>` in the run directory.
+
+    Returns:
+      The file.
+
+    Raises:
+      UserError: no such format, run or checkpoint, a net that has no names there, or
+        a file that cannot be written.
+    """
+    if form not in FORMATS:
+        choices = ', '.join(FORMATS)
+        raise UserError(f'export writes no {form}; choose --format={choices}.')
+    path = pathlib.Path(out or pathlib.Path(directory) / f'{naming}.{form}')
+    content = FORMATS[form](open_predictor(directory, checkpoint), naming)
+    try:
+        files.write_bytes(path.expanduser(), content)
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}.') from error
+    return path
+
+
+def safetensors(predictor: Predictor, naming: str) -> bytes:
+    """The weights, which PyTorch loads strictly, and in the header what they expect."""
+    from safetensors.numpy import save
+
+    network = predictor.job.recipe.network
+    net = nnx.eval_shape(lambda: network.make(make_rngs(0)))
+    weights = jax.device_get({**predictor.params, **predictor.model_state})
+    try:
+        foreign = foreign_weights(net, weights, naming)
+    except (ValueError, AttributeError) as error:
+        raise UserError(f'This run cannot be exported: {error}') from error
+    return save(foreign, header(predictor, naming))
+
+
+def header(predictor: Predictor, naming: str) -> dict[str, str]:
+    """What one must know to use the weights; JSON where it is no word."""
+    mean, std = (np.ravel(value).tolist() for value in predictor.normalisation)
+    return {
+        'format': 'pt',
+        'naming': naming,
+        'step': str(predictor.step),
+        'classes': json.dumps(files.plain(predictor.data.class_names)),
+        'input_shape': json.dumps(files.plain(predictor.data.image_shape)),
+        HEADER: json.dumps({'mean': mean, 'std': std}),
+    }
+
+
+FORMATS: dict[str, Callable[[Predictor, str], bytes]] = {'safetensors': safetensors}
