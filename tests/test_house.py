@@ -79,6 +79,7 @@ OF_ALL_MODELS = (
     'models.pretrained.downloads',
     'models.pretrained.loading',
     'models.pretrained.preprocessing',
+    'models.pretrained.saving',
     'models.pretrained.weight_files',
 )
 
