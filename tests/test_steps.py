@@ -114,7 +114,7 @@ def test_bad_patterns_are_named(pattern, message):
 
 def test_no_multiplier_leaves_the_optimizer_alone():
     optimizer = optax.sgd(0.1)
-    assert scaled(optimizer, {}, ['a']) is optimizer
+    assert scaled(optimizer, {}) is optimizer
 
 
 def test_a_step_equals_optax_by_hand():

@@ -66,21 +66,22 @@ def trained(names: Iterable[str], freeze: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in frozen)
 
 
-def scaled(
-    optimizer: optax.GradientTransformation,
-    multipliers: Mapping[str, float],
-    names: Sequence[str],
-) -> optax.GradientTransformation:
-    """The optimizer with the updates of some parameters multiplied.
-
-    Of several expressions that match a name, the last one counts.
+def multipliers(rates: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """`Experiment.rates` by name; of several that match one, the last counts.
 
     Raises:
       UserError: an expression that is none, or matches no trained parameter.
     """
     factors: dict[str, float] = {}
-    for pattern, factor in multipliers.items():
+    for pattern, factor in rates.items():
         factors |= dict.fromkeys(matching(pattern, names, 'rates'), factor)
+    return factors
+
+
+def scaled(
+    optimizer: optax.GradientTransformation, factors: Mapping[str, float]
+) -> optax.GradientTransformation:
+    """The optimizer with the updates of the named parameters multiplied."""
     if not factors:
         return optimizer
 
@@ -90,19 +91,24 @@ def scaled(
     return optax.chain(optimizer, optax.stateless(scale))
 
 
+def checked(patterns: Sequence[str]) -> Sequence[str]:
+    """The expressions of `Experiment.freeze` themselves.
+
+    Raises:
+      UserError: one is no regular expression.
+    """
+    for pattern in patterns:
+        _compiled(pattern, 'freeze')
+    return patterns
+
+
 def matching(pattern: str, names: Sequence[str], what: str) -> list[str]:
     """The names that a regular expression matches from end to end.
 
     Raises:
       UserError: it is no regular expression, or matches nothing.
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UserError(
-            f'Experiment.{what} has {pattern!r}, which is no regular expression: '
-            f'{error}.'
-        ) from error
+    expression = _compiled(pattern, what)
     found = [name for name in names if expression.fullmatch(name)]
     if not found:
         parts = dict.fromkeys('/'.join(name.split('/')[:2]) for name in names)
@@ -112,3 +118,13 @@ def matching(pattern: str, names: Sequence[str], what: str) -> list[str]:
             f"such as 'backbone/.*')."
         )
     return found
+
+
+def _compiled(pattern: str, what: str) -> re.Pattern:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f'Experiment.{what} has {pattern!r}, which is no regular expression: '
+            f'{error}.'
+        ) from error

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import gin
 import optax
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Interval
 from flax import nnx
 
 from trainer.data.images import Images
@@ -59,8 +59,11 @@ class Experiment:
       checkpoints: how many are kept, and how often one is made.
       watchdog: how long a run may be silent before it is taken for hung.
       divergence: what to do when the loss is not finite.
-      freeze: regular expressions of parameters that stay as they are.
+      freeze: regular expressions of parameters that stay as they are; a BatchNorm of
+        which all do trains with its running statistics, which stay too.
       rates: multipliers of the learning rate, by regular expression.
+      layer_decay: what the learning rate is multiplied with from each block to the
+        one before it, the head having it whole; None is the same rate everywhere.
       accumulate: parts that a batch is worked through in, where memory is short.
       average: keeps a moving average of the weights, which is what is evaluated.
       parallel: how state and batch are cut over the devices.
@@ -95,6 +98,7 @@ class Experiment:
     rates: Mapping[str, Annotated[float, Ge(0)]] = dataclasses.field(
         default_factory=dict
     )
+    layer_decay: Annotated[float, Interval(gt=0, le=1)] | None = None
     accumulate: Annotated[int, Ge(1)] = 1
     average: Average | None = None
     parallel: Parallel = dataclasses.field(default_factory=Parallel)

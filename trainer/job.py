@@ -13,7 +13,7 @@ from clu.metrics import Collection
 from jax.sharding import Mesh
 
 from models.pretrained.loading import Pretrained
-from trainer import augment, descent, feeding, parallel, pretrained, steps
+from trainer import augment, descent, feeding, layers, parallel, pretrained, steps
 from trainer.data import Dataset
 from trainer.errors import UserError
 from trainer.experiment import Experiment
@@ -205,15 +205,19 @@ def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
     """What the steps need to know, from the config and the training data."""
     task = experiment.task.prepare(train)
     network = make_network(
-        experiment.model, input_shape=train.image_shape, num_outputs=task.num_outputs
+        experiment.model,
+        input_shape=train.image_shape,
+        num_outputs=task.num_outputs,
+        freeze=descent.checked(experiment.freeze),
     )
     names = descent.trained(network.parameter_names, experiment.freeze)
+    rates = layers.rates_of(experiment, network.parameter_names, names)
     optimizer = experiment.optimizer(schedule)
     images = experiment.train_data
     return Recipe(
         network=network,
         task=task,
-        optimizer=descent.scaled(optimizer, experiment.rates, names),
+        optimizer=descent.scaled(optimizer, rates),
         trained=names,
         prepare=steps.make_prepare(images, augment.prepared(images.augment, train)),
         seed=experiment.seed,

@@ -8,7 +8,8 @@ nothing of tasks, optimizers or files.
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -79,7 +80,11 @@ class Network:
 
 
 def make_network(
-    model: Callable[..., nnx.Module], *, input_shape: tuple[int, ...], num_outputs: int
+    model: Callable[..., nnx.Module],
+    *,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    freeze: Sequence[str] = (),
 ) -> Network:
     """Splits a model once, from shapes alone (nothing is computed).
 
@@ -88,6 +93,8 @@ def make_network(
         its signature has them, `input_shape` ([H, W, C]) and `num_outputs`.
       input_shape: shape of one image.
       num_outputs: how many outputs the task needs.
+      freeze: regular expressions of parameters that do not move; a norm of which all
+        are frozen trains with its running statistics, and leaves them as they are.
 
     Raises:
       UserError: the model refuses its arguments, or they contradict the data.
@@ -103,6 +110,7 @@ def make_network(
     except (ValueError, TypeError) as error:
         raise UserError(f'The model cannot be built: {_first_line(error)}') from error
     module.train()
+    _still(module, freeze)
     train_graph, params, streams, rest = _split(module)
     module.eval()
     eval_graph = nnx.graphdef(module)
@@ -125,6 +133,18 @@ def _unflatten(abstract: nnx.State, arrays: Arrays) -> nnx.State:
 
 def _split(module: nnx.Module):
     return nnx.split(module, nnx.Param, nnx.RngState, ...)
+
+
+def _still(module: nnx.Module, freeze: Sequence[str]) -> None:
+    """Norms that are frozen whole evaluate, in training too (as in Keras)."""
+    frozen = [re.compile(pattern) for pattern in freeze]
+    for path, part in nnx.iter_modules(module):
+        if not hasattr(part, 'use_running_average'):
+            continue
+        named = nnx.to_flat_state(nnx.state(part, nnx.Param))
+        names = ['/'.join(map(str, (*path, *below))) for below, _ in named]
+        if names and all(any(f.fullmatch(name) for f in frozen) for name in names):
+            part.use_running_average = True
 
 
 def _fold_streams(streams: nnx.State, key: jax.Array) -> nnx.State:
