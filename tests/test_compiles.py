@@ -30,7 +30,9 @@ def compiled():
 
 
 def experiment(*bindings):
-    return load(['configs/mlp.gin'], ['MLP.hidden_dim = 24', 'EPOCHS = 3', *bindings])
+    small = ['MLP.hidden_dim = 24', 'EPOCHS = 3']
+    # Pictures have a program of their own, when all is done.
+    return load(['configs/mlp.gin'], [*small, 'Experiment.pictures = 0', *bindings])
 
 
 PLATEAU = ('Experiment.schedule = @plateau', 'plateau.peak = 1e-3')
