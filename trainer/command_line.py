@@ -91,6 +91,12 @@ flags.DEFINE_string(
     'The COCO .json whose image ids the results get (--format=coco).',
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    'metric',
+    None,
+    'By which runs are ranked, such as test/acc_top1.',
+    flag_values=FLAGS,
+)
 flags.DEFINE_boolean(
     'flops', False, 'Also what one image of 224x224 costs.', flag_values=FLAGS
 )

@@ -53,5 +53,10 @@ COMMANDS = {
     'report': Command(
         'a page on each run: report.html', ('workdir', 'resume'), '[RUNS]'
     ),
+    'compare': Command(
+        'runs side by side: scores, differences, significance',
+        ('metric', 'out', 'json'),
+        'RUNS',
+    ),
     'doctor': Command('whether this machine can train, what mends it', ('json',)),
 }

@@ -148,7 +148,27 @@ def report(flags, words: Sequence[str]) -> int:
     return _say(str(write_report(directory)) for directory in found)
 
 
+def compare(flags, words: Sequence[str]) -> int:
+    """Runs side by side, on the screen or with --out as a page."""
+    if not words:
+        raise UserError(
+            'compare needs runs: give directories or globs, as in '
+            "`python main.py compare 'runs/resnet18_*'`."
+        )
+    answers.check_out(flags.out)
+    from trainer.report import comparison, versus
+
+    found = comparison.compare(words, flags.metric)
+    if flags.out:
+        files.write_text(flags.out, versus.as_page(found))
+        tell(f'{len(found.runs)} runs compared in {flags.out}')
+    if flags.json:
+        return _say([json.dumps(files.plain(versus.as_json(found)), indent=2)])
+    return _say([versus.as_text(found)])
+
+
 COMMANDS: dict[str, Callable] = {
+    'compare': compare,
     'report': report,
     'checkpoints': checkpoints,
     'export': export,

@@ -2,13 +2,16 @@
 
 import pathlib
 import re
+from typing import TYPE_CHECKING
 
 from trainer import files, rundir, writers
-from trainer.job import Job
+
+if TYPE_CHECKING:  # reports read results, and need no JAX for it
+    from trainer.job import Job
 
 
 def write_results(
-    directory: pathlib.Path, job: Job, step: int, best: int, scores: dict
+    directory: pathlib.Path, job: 'Job', step: int, best: int, scores: dict
 ) -> dict:
     """Writes both files, the results last, as they mark a run as finished.
 

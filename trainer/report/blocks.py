@@ -103,10 +103,10 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """A gallery under a title; `wide` ones have a row each."""
+    """A gallery; `wide` pictures are large, and have their caption above."""
 
-    title: str
     pictures: Sequence[Picture]
+    title: str = ''
     wide: bool = False
 
 

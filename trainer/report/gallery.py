@@ -18,8 +18,7 @@ ROOM = LIMIT // 2  # bytes of pictures as they are on disk, before they are text
 def section(record: Record) -> Section:
     """What lies in `pictures/`, as far as there is room in the page."""
     folder, room = record.directory / FOLDER, ROOM
-    blocks: list[Block] = []
-    left_out = 0
+    shown, left_out = [], 0
     paths = [p for p in folder.rglob('*') if p.suffix.lower() in KINDS]
     for path in sorted(paths, key=place_of):
         size = path.stat().st_size
@@ -27,9 +26,11 @@ def section(record: Record) -> Section:
             left_out += 1
             continue
         room -= size
-        title = title_of(path)
-        picture = picture_of(path, caption=title)
-        blocks.append(Pictures(title=title, pictures=[picture], wide=True))
+        shown.append(picture_of(path, caption=title_of(path)))
+    blocks: list[Block] = []
+    if shown:
+        words = 'What each example is, and beside it what the net says of it.'
+        blocks = [Text(text=words), Pictures(pictures=shown, wide=True)]
     if left_out:
         words = f'{left_out} more lie in {folder}: this page has no room for them.'
         blocks.append(Text(text=words, tone='quiet'))

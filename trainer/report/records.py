@@ -18,7 +18,7 @@ from trainer.run_list import ENDED, Standing, standing
 SHOWN = ('test', 'val')  # whose evidence is shown, the first that is there
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """One run.
 
