@@ -20,7 +20,7 @@ PHASES = {  # what is called in a phase, at which call of it, and the step then 
     'restore': (CheckpointStore, 'restore', 1, 15),
     'compile': (Job, 'compile_train_step', 1, 15),
     'train': (Job, 'fresh_metrics', 3, 17),
-    'evaluate': (loops, 'evaluate', 1, 20),
+    'evaluate': (Job, 'eval_step', 1, 20),
     'save': (CheckpointStore, 'save', 1, 20),
 }
 
