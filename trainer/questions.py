@@ -144,7 +144,8 @@ def report(flags, words: Sequence[str]) -> int:
     """Writes the page of runs that are named, whatever became of them."""
     from trainer.report.write import write_report
 
-    found = [rundir.find(word) for word in words] or [run_of(flags, 'report')]
+    found = [run for word in words for run in rundir.find_all(word)]
+    found = found or [run_of(flags, 'report')]
     return _say(str(write_report(directory)) for directory in found)
 
 

@@ -99,6 +99,13 @@ def find(pattern: str) -> pathlib.Path:
     return max(runs, key=_age_key)
 
 
+def find_all(pattern: str) -> list[pathlib.Path]:
+    """Every run directory that a glob matches, by name; else what `find` finds."""
+    matches = sorted(glob.glob(os.path.expanduser(pattern)))
+    runs = [pathlib.Path(match) for match in matches if is_run(match)]
+    return runs or [find(pattern)]
+
+
 def list_runs(root: str | os.PathLike = 'runs') -> list[pathlib.Path]:
     """The run directories right below a directory, oldest first."""
     root = pathlib.Path(root)

@@ -7,7 +7,6 @@ Reads what runs have written; imports no JAX.
 import dataclasses
 import difflib
 import functools
-import glob
 import json
 import os
 import statistics
@@ -141,10 +140,8 @@ def found_runs(words: Iterable[str]) -> Iterable[Record]:
     """Every run that is meant, once, in the order of the words."""
     seen = set()
     for word in words:
-        matches = sorted(glob.glob(os.path.expanduser(word)))
-        places = [place for place in matches if rundir.is_run(place)]
-        for place in places or [rundir.find(word)]:
-            record = Record(rundir.find(str(place)))
+        for place in rundir.find_all(word):
+            record = Record(place)
             for run in record.seeds or [record]:
                 if run.directory.resolve() not in seen:
                     seen.add(run.directory.resolve())
