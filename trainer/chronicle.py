@@ -122,8 +122,22 @@ class Chronicle(contextlib.AbstractContextManager):
         except Exception as error:
             if not self.failed:
                 self.failed = True
-                warn(
-                    f'The report of {self.directory} could not be made '
-                    f'({type(error).__name__}: {error}); the run goes on, and '
-                    f'`python main.py report {self.directory}` tries again.'
-                )
+                _complain(self.directory, error)
+
+
+def write_page(directory: pathlib.Path) -> None:
+    """Writes the page of a run, or warns that it could not."""
+    try:
+        from trainer.report.write import write_report
+
+        write_report(directory)
+    except Exception as error:
+        _complain(directory, error)
+
+
+def _complain(directory: pathlib.Path, error: Exception) -> None:
+    warn(
+        f'The report of {directory} could not be made ({type(error).__name__}: '
+        f'{error}); the run goes on, and `python main.py report {directory}` tries '
+        f'again.'
+    )

@@ -5,6 +5,7 @@ import pathlib
 import statistics
 
 from trainer import files, rundir
+from trainer.chronicle import write_page
 from trainer.console import Console, table
 from trainer.experiment import Experiment, describe, load
 from trainer.results import is_part, is_score
@@ -47,6 +48,8 @@ def train_seeds(
     summary = summarize(results)
     files.write_json(directory / rundir.RESULTS, summary)
     console.say(seed_table(results, summary))
+    if not console.quiet:
+        write_page(directory)
     return files.plain(summary)
 
 

@@ -69,13 +69,17 @@ def score_tiles(record: Record) -> list[tuple[str, str, str]]:
     main = record.metric.partition('/')[2]
     order = sorted(scores, key=lambda k: k.partition('/')[2] != main)
     tiles = []
-    for key in order[:4]:
+    for key in order[:4] if not record.seeds else ():
         note = 'of the best checkpoint'
         count = record.facts.get('examples', {}).get(role.strip('/'))
         if '/acc_top' in key and count and scores[key] is not None:
             low, high = wilson(scores[key], count)
             note = f'95 % interval {low:.3f} to {high:.3f}, {count:,} examples'
         tiles.append((key, shown(scores[key]), note))
+    for key in [key for key in order if record.seeds and key.endswith('/mean')][:4]:
+        name = key.removesuffix('/mean')
+        value = f'{shown(scores[key])} ± {shown(scores.get(f"{name}/std"))}'
+        tiles.append((name, value, f'mean and std over {len(record.seeds)} seeds'))
     return tiles
 
 
@@ -141,6 +145,8 @@ def commands(record: Record) -> Section:
     blocks.append(Code(title='Reproduce, in a directory of its own', text=again))
     if record.standing.resumable:
         blocks.append(Code(title='Go on', text=f'{main} --workdir={place}'))
+    if record.seeds:
+        place = shlex.quote(str(record.seeds[0].directory))
     predict = f'{main} predict IMAGES --workdir={place}'
     blocks.append(Code(title='Predict', text=predict))
     score = f'{main} evaluate --workdir={place} --split=test'
