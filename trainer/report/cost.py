@@ -5,6 +5,7 @@ from markupsafe import Markup
 from trainer.footprint import peak_flops
 from trainer.report.blocks import Block, Facts, Figure, Figures, Section, Table
 from trainer.report.curves import points
+from trainer.report.page import shown
 from trainer.report.records import Record
 from trainer.report.svg import drawing, line_chart, tag, text
 from trainer.screen import format_seconds
@@ -109,10 +110,10 @@ def facts(record: Record) -> list[tuple[str, object]]:
     rates = sorted(y for _, y in points(record, 'perf/images_per_second'))
     if rates:
         median = rates[len(rates) // 2]
-        rows.append(('throughput', f'{median:,.4g} images a second (median)'))
+        rows.append(('throughput', f'{shown(median)} images a second (median)'))
     if known.get('flops_per_step'):
         flops, batch = known['flops_per_step'], known['batch']
-        rows.append(('a step', f'{flops / 1e9:,.4g} GFLOP on each device'))
+        rows.append(('a step', f'{shown(flops / 1e9)} GFLOP on each device'))
         if rates:
             rows += utilisation(known, flops * median / batch)
     if known.get('parameters'):
@@ -132,7 +133,7 @@ def facts(record: Record) -> list[tuple[str, object]]:
 
 def utilisation(known: dict, rate: float) -> list[tuple[str, object]]:
     """Operations a second of a device, and their share of what it could do."""
-    rows = [('each device does', f'{rate / 1e9:,.4g} GFLOP/s')]
+    rows = [('each device does', f'{shown(rate / 1e9)} GFLOP/s')]
     peak = peak_flops(known['device'])
     if peak is None:
         why = f'not known: no peak is stated for {known["device"]!r}'
@@ -142,5 +143,7 @@ def utilisation(known: dict, rate: float) -> list[tuple[str, object]]:
 
 
 def gib(size: float) -> str:
-    """'1.25 GiB', '340 MiB'."""
+    """'1.25 GiB', '340 MiB', '12 KiB'."""
+    if size < 2**20:
+        return f'{size / 2**10:.0f} KiB'
     return f'{size / 2**30:.2f} GiB' if size >= 2**30 else f'{size / 2**20:.0f} MiB'

@@ -1,11 +1,21 @@
 """What belongs to a run and lies elsewhere: its seeds' runs, and what its data is."""
 
-from trainer.report.blocks import Block, Facts, Figure, Figures, Section, Table, Text
+import shlex
+
+from trainer import rundir
+from trainer.report.blocks import (
+    Block,
+    Code,
+    Facts,
+    Figure,
+    Figures,
+    Section,
+    Table,
+    Text,
+)
 from trainer.report.curves import points
 from trainer.report.records import Record
 from trainer.report.svg import line_chart
-
-PAGES = ('data.html', 'data/report.html')
 
 
 def seeds(record: Record) -> Section:
@@ -45,8 +55,11 @@ def data(record: Record) -> Section:
         blocks.append(Text(text=record.facts['data']))
     if rows:
         blocks.append(Facts(rows=rows))
-    for name in PAGES:
-        if (record.directory / name).exists():
-            words = f'A report of the data lies in {record.directory / name}.'
-            blocks.append(Text(text=words))
+    left_out = record.directory / rundir.LEFT_OUT
+    if left_out.exists():
+        words = f'Some examples were left out; {left_out} names them.'
+        blocks.append(Text(text=words, tone='warn'))
+    config = shlex.quote(str(record.directory / rundir.CONFIG_GIN))
+    command = f'python main.py data --gin_file={config}'
+    blocks.append(Code(title='A page on the data', text=command))
     return Section(anchor='data', title='Data', blocks=blocks)
