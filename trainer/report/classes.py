@@ -11,7 +11,7 @@ from trainer.report.records import Record
 from trainer.report.svg import drawing, tag, text
 
 MATRIX, WORST, PAIRS = 30, 20, 20  # classes in a matrix, rows in tables
-CELL, LETTERS = 26, 13  # of a drawn name
+CELL, LETTERS = 28, 13  # of a drawn name
 
 
 def section(record: Record) -> Section:
@@ -102,9 +102,8 @@ def cell(x: float, y: float, count: int, share: float, words: str) -> list[Marku
     shown = f'{count:,}' if count < 1000 else f'{count / 1000:.3g}k'
     if count >= 999_500:
         shown = f'{count / 1e6:.3g}M'
+    kind += ' small' if len(shown) > 3 else ''
     middle = {'text_anchor': 'middle', 'class_': kind}
-    if len(shown) > 3:
-        middle['font_size'] = 9 if len(shown) == 4 else 8
     return [
         tag('rect', hover, **square, fill_opacity=opacity, class_='cell'),
         text(x + CELL / 2, y + CELL / 2 + 4, shown, **middle),
