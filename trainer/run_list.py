@@ -125,7 +125,7 @@ def run_table(runs: Iterable[Standing], width: int | None = None) -> str:
     rows = [
         [
             one.run,
-            one.status,
+            said(one),
             age(now - one.started),
             f'{_text(one.step)}/{_text(one.total_steps)}',
             '-' if one.score is None else f'{one.metric} {one.score:.4f}',
@@ -137,6 +137,14 @@ def run_table(runs: Iterable[Standing], width: int | None = None) -> str:
     if resumable:
         text += f'\n\ngo on with one: python main.py --workdir={resumable}'
     return text
+
+
+def said(one: Standing) -> str:
+    """How a run stands, such as 'crashed at step 40, resumable'."""
+    words = one.status
+    if words in ('failed', 'crashed', 'interrupted') and one.step is not None:
+        words = f'{words} at step {one.step:,}'
+    return f'{words}, resumable' if one.resumable else words
 
 
 def age(seconds: float) -> str:

@@ -8,6 +8,7 @@ from trainer.report.blocks import Block, Code, Facts, Section, Table, Text, Tile
 from trainer.report.page import shown
 from trainer.report.records import Record
 from trainer.report.siblings import seed_scores
+from trainer.run_list import said
 from trainer.screen import format_seconds
 
 TONES = {'running': 'live', 'finished': 'good', 'failed': 'bad', 'crashed': 'bad'}
@@ -16,13 +17,7 @@ Z = 1.959964  # two-sided 95 % of a normal distribution
 
 def badge(record: Record) -> tuple[str, str]:
     """How the run stands, and its tone."""
-    one = record.standing
-    words = one.status
-    if words in ('failed', 'crashed', 'interrupted') and one.step is not None:
-        words = f'{words} at step {one.step:,}'
-    if one.resumable:
-        words += ', resumable'
-    return words, TONES.get(one.status, 'warn')
+    return said(record.standing), TONES.get(record.standing.status, 'warn')
 
 
 def verdict(record: Record) -> Section:
