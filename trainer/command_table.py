@@ -3,6 +3,7 @@
 import dataclasses
 
 CONFIG = ('gin_file', 'gin_bindings', 'gin_imports', 'workdir', 'resume', 'name')
+CONFIG_ALONE = tuple(flag for flag in CONFIG if flag != 'resume')
 RUN = ('workdir', 'resume', 'checkpoint', 'gin_imports')
 ALWAYS = ('debug', 'help', 'h', 'version')
 
@@ -32,6 +33,9 @@ COMMANDS = {
     ),
     'data': Command('report on the data of a config', (*CONFIG, 'out', 'json')),
     'evaluate': Command('score a run', (*RUN, 'split')),
+    'search': Command(
+        'try the values of Experiment.search, or go on doing so', CONFIG_ALONE
+    ),
     'fast': Command('two steps of everything, to see that it runs', CONFIG),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(

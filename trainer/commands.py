@@ -135,6 +135,21 @@ def evaluate(flags, argv: Sequence[str], started: float) -> int:
     return DONE
 
 
+def search(flags, argv: Sequence[str], started: float) -> int:
+    """Tries the values of a search space, or goes on doing so."""
+    with stop_on_signals() as stop:
+        console = Console(started=started)
+        with console.phases('import'):
+            from trainer.compilation import enable_cache
+            from trainer.experiment import load
+            from trainer.search.study import search
+
+            enable_cache()
+        experiment = load(*config_of(flags, None))
+        search(experiment, flags.workdir, argv=argv, stop=stop, console=console)
+    return DONE
+
+
 def fast(flags, argv: Sequence[str], started: float) -> int:
     """Two steps of everything."""
     return trial('fast', flags, started)
@@ -165,6 +180,7 @@ COMMANDS: dict[str, Callable] = {
     'check': check,
     'data': data,
     'evaluate': evaluate,
+    'search': search,
     'fast': fast,
     'overfit': overfit,
 }

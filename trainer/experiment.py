@@ -25,6 +25,7 @@ from trainer.parallel import Parallel
 from trainer.resolution import refusal, resolve
 from trainer.saver import Checkpoints
 from trainer.schedules import warmup_cosine
+from trainer.search.space import Search
 from trainer.selection import Best
 from trainer.source import Source, read_from
 from trainer.tasks import Task
@@ -68,6 +69,7 @@ class Experiment:
       average: keeps a moving average of the weights, which is what is evaluated.
       parallel: how state and batch are cut over the devices.
       seeds: trains once with each of these, in a sub-directory each.
+      search: what `python main.py search` tries; training does not look at it.
       pictures: how many of the best, the worst and random examples are drawn into the
         run directory at the end.
       hooks: called with (step, state, metrics) at every line that is logged.
@@ -103,6 +105,7 @@ class Experiment:
     average: Average | None = None
     parallel: Parallel = dataclasses.field(default_factory=Parallel)
     seeds: Sequence[Annotated[int, Ge(0)]] = ()
+    search: Search | None = None
     pictures: Annotated[int, Ge(0)] = 4
     hooks: Sequence[Callable] = ()
     log_every: Annotated[int, Ge(1)] = 10

@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 
-from trainer.lint import complaints, documents, rooms, usage, values
+from trainer.lint import complaints, documents, rooms, spaces, usage, values
 from trainer.lint.config import Config
 from trainer.lint.finding import COMMAND_LINE, Finding, Place
 from trainer.lint.spelling import spell
+from trainer.lint.statements import Binding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,21 +49,37 @@ def examine(files: Sequence[str], bindings: Sequence[str] = ()) -> Examination:
     rooms.import_rooms()
     reading = documents.read(files, bindings)
     failed = rooms.import_modules(reading.imports)
-    spelling = spell(reading.bindings, reading.complete and not failed)
+    place = Place(reading.files[-1], 1) if reading.files else Place(COMMAND_LINE)
+    said, config, used = _said(reading, not failed, place)
+    found = [*reading.findings, *failed, *said]
+
+    def errors(more: Sequence[Binding]) -> set[str]:
+        tried = dataclasses.replace(reading, bindings=[*reading.bindings, *more])
+        about = _said(tried, not failed, place)[0]
+        return {one.message for one in about if one.severity == 'error'}
+
+    found += spaces.unfit(config, errors)
+    imports = list(dict.fromkeys(statement.text for statement in reading.imports))
+    ordered = _in_order(found, reading)
+    return Examination(ordered, config, used.used, imports, place)
+
+
+def _said(
+    reading: documents.Reading, complete: bool, place: Place
+) -> tuple[list[Finding], Config, usage.Usage]:
+    """What there is to say about bindings, those that hold, and what they use."""
+    spelling = spell(reading.bindings, reading.complete and complete)
     single, doubled = complaints.doubled(spelling.bindings)
     config = Config(single)
     used = usage.usage(config)
-    place = Place(reading.files[-1], 1) if reading.files else Place(COMMAND_LINE)
-    found = [*reading.findings, *failed, *spelling.findings, *doubled]
+    found = [*spelling.findings, *doubled]
     found += values.unfit(config)
     found += complaints.circles(used)
     if reading.complete:
         found += complaints.lacking(used, place)
     if spelling.complete and not values.quotes_a_name(config):
         found += complaints.unused(single, config, used)
-    imports = list(dict.fromkeys(statement.text for statement in reading.imports))
-    ordered = _in_order(found, reading)
-    return Examination(ordered, config, used.used, imports, place)
+    return found, config, used
 
 
 def _in_order(found: Sequence[Finding], reading: documents.Reading) -> list[Finding]:

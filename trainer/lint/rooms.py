@@ -26,6 +26,7 @@ ROOMS = (
     'trainer.watchdog',
     'trainer.divergence',
     'trainer.selection',
+    'trainer.search.space',
     'trainer.experiment',
 )
 
