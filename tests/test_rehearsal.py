@@ -14,9 +14,6 @@ from trainer.experiment import load
 from trainer.rehearsal import Rehearsal
 from trainer.tasks.classification import Classification
 
-CONFIGS = sorted(pathlib.Path(__file__).parents[1].glob('configs/*.gin'))
-SHIPPED = [path.name for path in CONFIGS if path.name != 'base.gin']
-
 
 def experiment(*bindings, **changes):
     small = ['MLP.hidden_dim = 16', *bindings]

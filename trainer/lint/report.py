@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from trainer.lint import complaints, documents, rooms, spaces, usage, values
+from trainer.lint import complaints, documents, rooms, spaces, usage, values, weights
 from trainer.lint.config import Config
 from trainer.lint.finding import COMMAND_LINE, Finding, Place
 from trainer.lint.spelling import spell
@@ -104,12 +104,15 @@ def check_report(
     from trainer.errors import UserError
     from trainer.experiment import describe, load
 
-    lines = list(map(str, findings(files, bindings)))
+    examination = examine(files, bindings)
+    absent = map(str, weights.absent(examination.config))
+    lines = [*map(str, examination.findings), *absent]
     try:
         experiment = load(files, bindings)
     except UserError as error:
         lines = list(dict.fromkeys([*lines, *str(error).splitlines()]))
-        count = sum(': info: ' not in line for line in lines)
+    count = sum(': info: ' not in line for line in lines)
+    if count:
         return '\n'.join([*lines, _count(count)]), False
     what = f'{experiment.name}: no mistakes in {len(describe(experiment))} values'
     return '\n'.join([*lines, what]), True
