@@ -114,7 +114,10 @@ def test_every_command_has_its_room():
         (['--nodebug=1'], '--nodebug=1 does not take an argument'),
         (['predict', 'a.png', '--top=x'], "--top takes a whole number, not 'x'."),
         (['predict', 'a.png', '--top=0'], '--top=0: 0 is not a positive integer'),
-        (['predict', 'a.png', '--format=xml'], 'should be one of <jsonl|csv|coco>'),
+        (
+            ['predict', 'a.png', '--format=xml'],
+            'writes no xml; choose --format=jsonl, csv, coco.',
+        ),
         (['evaluate', '--gin.EPOCHS=3'], 'evaluate does not look at --gin_bindings'),
         (['train', '--split=test'], 'train does not look at --split; it takes --gin_f'),
         (['predict', '--workdir=run'], 'predict needs images'),

@@ -63,10 +63,9 @@ flags.DEFINE_string('checkpoint', 'best', 'best, last or a step.', flag_values=F
 flags.DEFINE_integer(
     'top', 5, 'How many classes, the likeliest first.', 1, flag_values=FLAGS
 )
-flags.DEFINE_enum(
+flags.DEFINE_string(
     'format',
     None,
-    ['jsonl', 'csv', 'coco', 'safetensors'],
     'What is written. Default: as the file in --out is called, else jsonl; coco is '
     'the list of results that COCO tools read.',
     flag_values=FLAGS,
@@ -164,6 +163,9 @@ def check(name: str, words: list[str]) -> None:
         if flag not in (*command.flags, *ALWAYS):
             known = ', '.join(f'--{other}' for other in command.flags)
             raise UserError(f'{name} does not look at --{flag}; it takes {known}.')
+    if FLAGS.format is not None and FLAGS.format not in command.formats:
+        choices = ', '.join(command.formats)
+        raise UserError(f'{name} writes no {FLAGS.format}; choose --format={choices}.')
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = '') -> str:

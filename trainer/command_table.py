@@ -16,11 +16,13 @@ class Command:
       help: what it does.
       flags: which it looks at; any other one is refused.
       words: what may stand behind it; '' where nothing may.
+      formats: what `--format` may ask of it.
     """
 
     help: str
     flags: tuple[str, ...]
     words: str = ''
+    formats: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -42,10 +44,12 @@ COMMANDS = {
         'what a run says of images, as rows, masks or overlays',
         (*RUN, 'top', 'format', 'out', 'masks', 'overlays', 'annotations'),
         'FILES',
+        ('jsonl', 'csv', 'coco'),
     ),
     'export': Command(
         'write a run for others: weights that PyTorch loads',
         (*RUN, 'format', 'naming', 'out'),
+        formats=('safetensors',),
     ),
     'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
     'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),

@@ -26,9 +26,6 @@ def predict(flags, words: Sequence[str]) -> int:
     directory = run_of(flags, 'predict')
     answers.check_out(flags.out)
     form = flags.format or answers.format_of(flags.out)
-    if form not in answers.FORMATS:
-        choices = ', '.join(answers.FORMATS)
-        raise UserError(f'predict writes no {form}; choose --format={choices}.')
     if flags.annotations and form != 'coco':
         raise UserError('--annotations gives ids to results: add --format=coco.')
     from trainer.compilation import enable_cache
