@@ -78,6 +78,12 @@ flags.DEFINE_enum(
     flag_values=FLAGS,
 )
 flags.DEFINE_string('out', None, 'The file (data: folder) to write.', flag_values=FLAGS)
+flags.DEFINE_boolean(
+    'features',
+    False,
+    "The backbone's maps instead, in features.npz or the .npz of --out.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     'masks', None, 'A folder for a PNG of classes for each image.', flag_values=FLAGS
 )

@@ -41,8 +41,8 @@ COMMANDS = {
     'fast': Command('two steps of everything, to see that it runs', CONFIG),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(
-        'what a run says of images, as rows, masks or overlays',
-        (*RUN, 'top', 'format', 'out', 'masks', 'overlays', 'annotations'),
+        'what a run says of images, as rows, masks, overlays or features',
+        (*RUN, 'top', 'format', 'out', 'features', 'masks', 'overlays', 'annotations'),
         'FILES',
         ('jsonl', 'csv', 'coco'),
     ),

@@ -25,6 +25,8 @@ def predict(flags, words: Sequence[str]) -> int:
         )
     directory = run_of(flags, 'predict')
     answers.check_out(flags.out)
+    if flags.features:
+        return features(flags, directory, words)
     form = flags.format or answers.format_of(flags.out)
     if flags.annotations and form != 'coco':
         raise UserError('--annotations gives ids to results: add --format=coco.')
@@ -42,6 +44,30 @@ def predict(flags, words: Sequence[str]) -> int:
     tell(
         f'{len(seen)} of {len(images)} predicted by {directory}, step {predictor.step}'
     )
+    return DONE
+
+
+def features(flags, directory: pathlib.Path, words: Sequence[str]) -> int:
+    """The backbone's maps of image files, as an npz."""
+    given = ('format', 'masks', 'overlays', 'annotations', 'top')
+    for flag in (flag for flag in given if flags[flag].present):
+        raise UserError(f'--features writes maps alone, so --{flag} says nothing.')
+    out = pathlib.Path(flags.out or 'features.npz')
+    if out.suffix != '.npz':
+        raise UserError(
+            f'--features writes an npz; say --out={out.with_suffix(".npz")}.'
+        )
+    from trainer.compilation import enable_cache
+    from trainer.features import write_features
+    from trainer.image_files import find_images
+    from trainer.predict import open_predictor
+
+    answers.check_out(out)
+    enable_cache()
+    predictor = open_predictor(directory, flags.checkpoint)
+    shapes = write_features(predictor, find_images(words), out)
+    maps = ', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())
+    tell(f'wrote {out} of {directory}, step {predictor.step}: files, {maps}')
     return DONE
 
 
