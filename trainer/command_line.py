@@ -112,6 +112,12 @@ flags.DEFINE_boolean(
     flag_values=FLAGS,
 )
 flags.DEFINE_boolean(
+    'memory',
+    False,
+    'Also what a step takes, and the largest batch that fits.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
     'verify', False, 'Also read and check every array.', flag_values=FLAGS
 )
 flags.DEFINE_boolean('json', False, 'JSON, not a table.', flag_values=FLAGS)

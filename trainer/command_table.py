@@ -31,7 +31,7 @@ COMMANDS = {
     ),
     'check': Command(
         'find every mistake in a config before anything runs',
-        (*CONFIG, 'rehearse', 'json'),
+        (*CONFIG, 'rehearse', 'memory', 'json'),
     ),
     'data': Command('report on the data of a config', (*CONFIG, 'out', 'json')),
     'evaluate': Command('score a run', (*RUN, 'split')),
@@ -39,6 +39,10 @@ COMMANDS = {
         'try the values of Experiment.search, or go on doing so', CONFIG_ALONE
     ),
     'fast': Command('two steps of everything, to see that it runs', CONFIG),
+    'bench': Command(
+        'images a second, step time, MFU, memory of a config, in a minute',
+        (*CONFIG_ALONE, 'json'),
+    ),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(
         'what a run says of images, as rows, masks, overlays or features',

@@ -77,8 +77,10 @@ def check(flags, argv: Sequence[str], started: float) -> int:
     from trainer.lint.report import check_report
 
     text, good = check_report(*config_of(flags, flags.workdir))
-    if good and flags.rehearse:
-        return rehearse(flags)
+    if flags.rehearse and flags.memory:
+        raise UserError('check takes --rehearse or --memory: ask for one at a time.')
+    if good and (flags.rehearse or flags.memory):
+        return rehearse(flags) if flags.rehearse else memory(flags)
     if flags.json:
         text = json.dumps({'good': good, 'findings': text.splitlines()}, indent=2)
     say(text)
@@ -98,6 +100,34 @@ def rehearse(flags) -> int:
     found = files.plain(rehearsal.as_json())
     say(json.dumps(found, indent=2) if flags.json else rehearsal.text())
     return DONE if rehearsal.good else USER_ERROR
+
+
+def memory(flags) -> int:
+    """Says what a train step takes, and the largest batch that fits."""
+    from trainer import memory
+    from trainer.compilation import enable_cache
+    from trainer.experiment import load
+    from trainer.job import open_job
+
+    enable_cache()
+    found = memory.examine(open_job(load(*config_of(flags, flags.workdir)), ()))
+    say(json.dumps(found, indent=2) if flags.json else memory.text(found))
+    return DONE if found['fits'] else USER_ERROR
+
+
+def bench(flags, argv: Sequence[str], started: float) -> int:
+    """Measures the train step of a config."""
+    with stop_on_signals('leaving with what is measured') as stop:
+        from trainer.bench import bench, text
+        from trainer.compilation import enable_cache
+        from trainer.experiment import load
+
+        enable_cache()
+        console = Console(quiet=flags.json, started=started)
+        experiment = load(*config_of(flags, flags.workdir))
+        found = bench(experiment, stop=stop, console=console)
+    say(json.dumps(found, indent=2) if flags.json else text(found))
+    return DONE
 
 
 def data(flags, argv: Sequence[str], started: float) -> int:
@@ -183,6 +213,7 @@ COMMANDS: dict[str, Callable] = {
     'search': search,
     'fast': fast,
     'overfit': overfit,
+    'bench': bench,
 }
 
 

@@ -3,22 +3,35 @@
 import resource
 import sys
 
-# Dense bfloat16 operations a second of one device, as its maker states them.
+# Dense bfloat16 operations a second of one device (V100 and T4: float16), as its maker
+# states them: NVIDIA's data sheet of each product, the half of what it says "with
+# sparsity"; https://cloud.google.com/tpu/docs/v5e and its neighbours for each TPU. The
+# devices of a TPU v2 or v3 are half a chip.
 PEAK_FLOPS = {
+    'NVIDIA B200': 2250e12,
     'NVIDIA H200': 989e12,
+    'NVIDIA GH200 480GB': 989e12,
     'NVIDIA H100 80GB HBM3': 989e12,
+    'NVIDIA H100 NVL': 835e12,
     'NVIDIA H100 PCIe': 756e12,
     'NVIDIA A100-SXM4-40GB': 312e12,
     'NVIDIA A100-SXM4-80GB': 312e12,
+    'NVIDIA A100-PCIE-40GB': 312e12,
+    'NVIDIA A100 80GB PCIe': 312e12,
+    'NVIDIA L40S': 362e12,
     'NVIDIA L4': 121e12,
     'Tesla T4': 65e12,
     'Tesla V100-SXM2-16GB': 125e12,
-    'TPU v2': 45e12,
-    'TPU v3': 123e12,
+    'Tesla V100-SXM2-32GB': 125e12,
+    'TPU v2': 22.5e12,
+    'TPU v3': 61.5e12,
     'TPU v4': 275e12,
     'TPU v5 lite': 197e12,
+    'TPU v5e': 197e12,
     'TPU v5': 459e12,
+    'TPU v5p': 459e12,
     'TPU v6 lite': 918e12,
+    'TPU v6e': 918e12,
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from trainer import parallel, watchdog
+from trainer import overview, parallel, watchdog
 from trainer.advisor import Advisor
 from trainer.divergence import check_weights
 from trainer.errors import Interrupted
@@ -74,7 +74,8 @@ class Loop:
         save_every = job.every(experiment.save_every)
         state, _ = self.evaluate_if_due(state, step)  # one that a signal cut short
         watch, in_flight = None, deque()
-        clock = Stopwatch(self.recorder.chronicle.phases)
+        ideal = overview.ideal_seconds(self.train_step)
+        clock = Stopwatch(self.recorder.chronicle.phases, ideal)
         advisor = Advisor(job.datasets['train'])
         batches = job.train_batches(step, self.skipped)
         with contextlib.closing(batches), contextlib.closing(clock):

@@ -6,6 +6,7 @@ import jax
 
 from trainer.console import table
 from trainer.data import Dataset
+from trainer.footprint import peak_flops
 from trainer.job import Job
 from trainer.judgements import step_memory
 
@@ -66,6 +67,12 @@ def step_flops(compiled) -> float | None:
     analysis = compiled.cost_analysis()
     flops = (analysis or {}).get('flops')
     return flops if flops and flops > 0 else None
+
+
+def ideal_seconds(compiled) -> float | None:
+    """Of a compiled step, were its device at its peak; None where that is not known."""
+    flops, peak = step_flops(compiled), peak_flops(jax.devices()[0].device_kind)
+    return flops / peak if flops and peak else None
 
 
 def facts(job: Job, train_step) -> dict[str, object]:

@@ -53,14 +53,18 @@ class Programs:
             self.begin_eval_step(datasets[role])
         self._begin('rate', lambda: rate.lower(0).compile())
 
-    def begin_train_step(self, dataset: Dataset, count: int = 1) -> Future:
+    def begin_train_step(
+        self, dataset: Dataset, count: int = 1, size: int | None = None
+    ) -> Future:
         """The train step on batches of this data set; the state is donated.
 
         Args:
           dataset: its batches' shapes are compiled for.
           count: steps in one dispatch; several only where the data is resident.
+          size: of a batch; None is the data set's own.
         """
-        batch = abstract_batch(dataset, self.mesh, count)
+        size = size or dataset.images.batch
+        batch = abstract_batch(dataset, self.mesh, count, size)
         places = jax.tree.map(lambda x: x.sharding, self.state)
         places = places, parallel.replicated(self.mesh)
 
@@ -70,7 +74,7 @@ class Programs:
             jitted = jax.jit(step, donate_argnums=0, out_shardings=places)
             return jitted.lower(self.state, batch).compile()
 
-        return self._begin(f'train step {count}', make)
+        return self._begin(f'train step {count} {size}', make)
 
     def begin_eval_step(self, dataset: Dataset) -> Future:
         """The evaluation step for a data set: the same for all that are alike."""
@@ -96,14 +100,17 @@ class Programs:
         return self.futures[key]
 
 
-def abstract_batch(dataset: Dataset, mesh: Mesh, count: int = 1) -> dict:
+def abstract_batch(
+    dataset: Dataset, mesh: Mesh, count: int = 1, size: int | None = None
+) -> dict:
     """Shapes and types of a global batch of this data set, cut over the mesh.
 
     Of data that lies on the devices: of all of it, and of `count` batches of rows.
     """
+    size = size or dataset.images.batch
     if resident.is_resident(dataset):
-        return resident.abstract(dataset, count, mesh)
-    size, sharding = dataset.images.batch, parallel.over_data(mesh)
+        return resident.abstract(dataset, (count, size), mesh)
+    sharding = parallel.over_data(mesh)
     example = {**dataset[0], 'mask': True, 'index': np.int32(0)}
     return {
         key: jax.ShapeDtypeStruct(

@@ -19,6 +19,7 @@ LABELS = {
     'train/loss': 'loss',
     'train/acc_top1': 'acc',
     'perf/images_per_second': 'images/s',
+    'perf/mfu': 'MFU',
     'val/acc_top1': 'val acc',
     'val/r2': 'val r2',
     'val/map': 'val map',

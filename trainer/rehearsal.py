@@ -35,6 +35,7 @@ from trainer.judgements import (
     step_memory,
 )
 from trainer.lock import check_writable
+from trainer.memory import advised
 from trainer.screen import format_seconds
 from trainer.trials import Excerpt
 from trainer.verdicts import make_plateau, make_tracker
@@ -158,7 +159,8 @@ class Rehearsal:
         """Compiles the train step and looks at learning rate and memory."""
         rates = jax.vmap(self.job.schedule)(np.arange(self.job.total_steps))
         yield from judge_rate(np.asarray(rates))
-        self.step = self.job.compile_train_step()
+        with advised(self.job):
+            self.step = self.job.compile_train_step()
         self.figures['parameters'] = overview.parameter_count(self.job)
         self.figures['memory/bytes'] = step_memory(self.step)
         yield from judge_memory(self.figures['memory/bytes'], parallel.device_memory())
@@ -238,11 +240,7 @@ class Rehearsal:
         """Time to the end, and room on the disk."""
         figures = self.figures
         figures['run/seconds'] = self.job.total_steps * figures['step/seconds']
-        kept = (
-            self.experiment.checkpoints.keep + 2
-        )  # the best, and the one in the making
-        if self.experiment.checkpoints.every:
-            kept += self.experiment.epochs // self.experiment.checkpoints.every
+        kept = self.kept_checkpoints()
         needed = figures['run/bytes'] = kept * figures['checkpoint/bytes']
         free = shutil.disk_usage(self.place).free
         yield from judge_disk(kept, needed, free)

@@ -93,9 +93,9 @@ def gather(batch: dict) -> Batch:
     return jax.lax.optimization_barrier({**taken, 'mask': rows['mask']})
 
 
-def abstract(dataset: Dataset, count: int, mesh: Mesh) -> dict:
-    """Shapes and types of what `gather` takes; of K batches in a row, rows [K, B]."""
-    everywhere, size = parallel.replicated(mesh), dataset.images.batch
+def abstract(dataset: Dataset, rows: tuple[int, int], mesh: Mesh) -> dict:
+    """Shapes and types of what `gather` takes; `rows` is [K, B], K batches in a row."""
+    everywhere, (count, size) = parallel.replicated(mesh), rows
     example = {**dataset[0], 'index': np.int32(0)}
     held = {
         key: jax.ShapeDtypeStruct(

@@ -10,6 +10,7 @@ import threading
 import time
 
 import jax
+import numpy as np
 
 from trainer.phases import Phases
 
@@ -22,10 +23,12 @@ class Stopwatch:
 
     Args:
       phases: is told of all that waiting, as 'input'.
+      ideal: seconds that a step would take at the peak of its device; None where that
+        is not known.
     """
 
-    def __init__(self, phases: Phases | None = None):
-        self.phases = phases or Phases(quiet=True)
+    def __init__(self, phases: Phases | None = None, ideal: float | None = None):
+        self.phases, self.ideal = phases or Phases(quiet=True), ideal
         self._sent = queue.SimpleQueue()
         self._pending, self._lock = 0, threading.Lock()
         self._ended = time.perf_counter()
@@ -33,9 +36,13 @@ class Stopwatch:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def restart(self) -> None:
-        """Forgets what was measured."""
+        """Forgets what was measured, and what was done since by others."""
+        self._begin()
+        self._resumed = self.started
+
+    def _begin(self) -> None:
         self.started, self.waited, self.steps = time.perf_counter(), 0.0, 0
-        self.busy, self.finished = 0.0, 0
+        self.busy, self.finished, self.lasted = 0.0, 0, []
 
     def next(self, batches):
         """The next batch, the time counted that the device waited for it."""
@@ -65,13 +72,21 @@ class Stopwatch:
         seconds = max(time.perf_counter() - self.started, 1e-9)
         steps, waited = self.steps, self.waited
         device = self.busy / self.finished if self.finished else 0.0
-        self.restart()
-        return {
+        lasted = self.lasted
+        self._begin()
+        figures = {
             'perf/images_per_second': steps * batch_size / seconds,
             'perf/step_ms': 1000 * seconds / max(steps, 1),
             'perf/device_ms': 1000 * device,
             'perf/input_wait': waited / seconds,
         }
+        if lasted:
+            middle, slow = np.percentile(lasted, (50, 95))
+            figures['perf/step_ms_p50'] = 1000 * float(middle)
+            figures['perf/step_ms_p95'] = 1000 * float(slow)
+        if self.ideal is not None:
+            figures['perf/mfu'] = self.ideal * max(steps, 1) / seconds
+        return figures
 
     def _follow(self):
         while (sent := self._sent.get()) is not None:
@@ -83,5 +98,7 @@ class Stopwatch:
             now = time.perf_counter()
             with self._lock:
                 self.busy += now - max(at, self._ended)
+                whole = now - max(self._resumed, self._ended)
+                self.lasted += [whole / steps] * steps
                 self.finished += steps
                 self._ended, self._pending = now, self._pending - 1

@@ -6,7 +6,7 @@ What a run does there is `run.py`; what is written where is `rundir.py`.
 import contextlib
 import pathlib
 
-from trainer import parallel, pretrained, resume, rundir
+from trainer import memory, parallel, pretrained, resume, rundir
 from trainer.chronicle import Chronicle
 from trainer.console import Console
 from trainer.experiment import Experiment, describe
@@ -82,5 +82,6 @@ def train_job(
         stack.enter_context(console.log_to(directory))
         log = directory / rundir.LOG
         stack.enter_context(watched(job.experiment.watchdog, log))
+        stack.enter_context(memory.advised(job))
         run = Run(job, directory, argv, stop, console, chronicle)
         return run.finished() or run.go()

@@ -13,6 +13,7 @@ from trainer.data import Dataset
 from trainer.errors import Interrupted, TrainingFailed
 from trainer.experiment import Experiment
 from trainer.job import Job, make_recipe, open_job
+from trainer.memory import advised
 from trainer.signals import Stop
 from trainer.state import TrainState
 from trainer.train import train_job
@@ -85,7 +86,7 @@ def overfit(
     with console.phases('data'):
         job = one_batch_job(open_job(experiment, splits=()))
         batch, _ = next(job.train_batches())
-    with console.phases('compile'):
+    with console.phases('compile'), advised(job):
         state, step, first = job.init_state(), job.compile_train_step(), None
     for count in range(1, most_steps + 1):
         state, now = one_step(job, step, state, batch)

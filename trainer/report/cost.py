@@ -1,5 +1,7 @@
 """What a run has cost: its time by what it went to, its speed, its memory."""
 
+import statistics
+
 from markupsafe import Markup
 
 from trainer.footprint import peak_flops
@@ -111,6 +113,10 @@ def facts(record: Record) -> list[tuple[str, object]]:
     if rates:
         median = rates[len(rates) // 2]
         rows.append(('throughput', f'{shown(median)} images a second (median)'))
+    steps = points(record, 'perf/step_ms_p50'), points(record, 'perf/step_ms_p95')
+    if all(steps):
+        middle, slow = (shown(statistics.median(y for _, y in line)) for line in steps)
+        rows.append(('step time', f'{middle} ms (p50), {slow} ms (p95)'))
     if known.get('flops_per_step'):
         flops, batch = known['flops_per_step'], known['batch']
         rows.append(('a step', f'{shown(flops / 1e9)} GFLOP on each device'))

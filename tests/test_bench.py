@@ -1,0 +1,91 @@
+"""The figures of `bench`: all of them, of any config, and where they are not known."""
+
+import json
+import statistics
+import time
+
+import jax
+import pytest
+
+from trainer import bench, footprint
+from trainer.console import Console
+from trainer.experiment import load
+from trainer.stopwatch import Stopwatch
+
+FIGURES = {
+    'name',
+    'device',
+    'devices',
+    'batch',
+    'parameters',
+    'steps',
+    'images_per_second',
+    'step_ms',
+    'step_ms_p50',
+    'step_ms_p95',
+    'device_ms',
+    'input_wait',
+    'flops_per_step',
+    'step_bytes',
+    'mfu',
+    'compile_seconds',
+    'init_seconds',
+    'peak_bytes',
+}
+
+
+def measured(*bindings):
+    experiment = load(['configs/mlp.gin'], list(bindings))
+    return bench.bench(experiment, stop=False, console=Console(True), seconds=0.5)
+
+
+def test_all_figures_are_there_and_are_json():
+    found = measured()
+    assert set(json.loads(json.dumps(found))) == FIGURES
+    assert found['steps'] >= bench.LEAST_STEPS
+    assert 0 <= found['input_wait'] <= 1
+    assert 0 < found['step_ms_p50'] <= found['step_ms_p95']
+    rate = 1000 * found['batch'] / found['step_ms']
+    assert found['images_per_second'] == pytest.approx(rate)
+    assert found['flops_per_step'] > 6 * 128 * 16_000  # forward and backward
+
+
+def test_data_on_the_device_is_measured_too():
+    assert measured("Images.cache = 'device'")['images_per_second'] > 0
+
+
+def test_no_utilisation_without_a_peak_and_the_reason_is_said():
+    found = measured()
+    assert found['mfu'] is None
+    assert "no peak is stated for 'cpu'" in bench.text(found)
+    assert 'the compiler does not count' in bench.unknown({'device': 'TPU v4'})
+
+
+def test_utilisation_is_flops_over_the_peak(monkeypatch):
+    monkeypatch.setitem(footprint.PEAK_FLOPS, 'cpu', 1e15)
+    found = measured()
+    rate = found['flops_per_step'] / found['step_ms'] * 1000
+    assert found['mfu'] == pytest.approx(rate / 1e15)
+    assert 'MFU               0.0%' in bench.text(found)
+
+
+def test_percentiles_are_those_of_the_steps():
+    clock, one = Stopwatch(), jax.numpy.ones(())
+    for seconds in (0.01, 0.01, 0.01, 0.3):
+        time.sleep(seconds)
+        clock.sent(one)
+    clock.close()
+    time.sleep(0.1)
+    lasted = list(clock.lasted)
+    figures = clock.read(1)
+    assert figures['perf/step_ms_p50'] == pytest.approx(
+        1000 * statistics.median(lasted)
+    )
+    assert figures['perf/step_ms_p95'] > 2 * figures['perf/step_ms_p50']
+    assert 'perf/step_ms_p50' not in clock.read(1)
+
+
+def test_the_command_prints_json_alone(juniper):
+    done = juniper('bench', '--gin_file=configs/mlp.gin', '--json', timeout=120)
+    assert done.returncode == 0
+    assert set(json.loads(done.stdout)) == FIGURES

@@ -1,0 +1,59 @@
+"""Between two steps nothing is read or copied, and the state is held once."""
+
+import pathlib
+
+import jax
+import pytest
+
+from trainer.experiment import load
+from trainer.job import open_job
+from trainer.judgements import step_memory
+
+CONFIGS = sorted(pathlib.Path('configs').glob('*.gin'))
+CONFIGS = [str(path) for path in CONFIGS if path.stem != 'base']
+SMALL = {
+    'resnet18': ['Images.batch = 16'],
+    'unet_segmentation': ['Images.batch = 2'],
+    'unet_keypoints': ['Images.batch = 2'],
+    'detector': ['Images.batch = 2'],
+}
+
+
+def job_of(config):
+    return open_job(load([config], SMALL.get(pathlib.Path(config).stem, [])), ())
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_no_transfer_but_of_batches(config):
+    job = job_of(config)
+    step, state = job.compile_train_step(), job.init_state()
+    batches = job.train_batches()
+    next(batches)
+    with jax.transfer_guard('disallow'):
+        for _ in range(3):
+            batch, _ = next(batches)
+            state, watch = step(state, batch)
+        job.fresh_metrics(train=True)
+    batches.close()
+    assert int(watch['bad_step']) == -1
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_the_state_is_donated_and_held_once(config):
+    job = job_of(config)
+    state, step = job.abstract_state(), job.compile_train_step()
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    analysis = step.memory_analysis()
+    assert 0.99 * size <= analysis.alias_size_in_bytes <= 1.01 * size + 4096
+    fresh = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    assert fresh < 0.01 * size + 4096  # the loss and its companions
+    assert step_memory(step) <= 1.15 * (size + analysis.temp_size_in_bytes)
+
+
+def test_what_is_donated_is_gone():
+    job = job_of('configs/mlp.gin')
+    step, state = job.compile_train_step(), job.init_state()
+    batches = job.train_batches()
+    step(state, next(batches)[0])
+    batches.close()
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))

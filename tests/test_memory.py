@@ -1,0 +1,125 @@
+"""Memory told before the run: what a step takes, what fits, advice when it is out."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from trainer import memory
+from trainer.errors import UserError
+from trainer.experiment import load
+from trainer.job import Job, open_job
+from trainer.programs import Programs
+from trainer.train import train
+
+MLP = ['configs/mlp.gin']
+OUT = 'RESOURCE_EXHAUSTED: Out of memory allocating 137438953472 bytes.'
+
+
+def job_of(*bindings):
+    return open_job(load(MLP, list(bindings)), ())
+
+
+def test_the_largest_batch_lies_within_a_sixteenth_of_the_room():
+    for slope, bend, room in [(10, 0, 9000), (3, 400, 5000), (700, 50, 70_000)]:
+        seen = []
+
+        def size(batch, slope=slope, bend=bend, seen=seen):
+            seen.append(batch)
+            return 1000 + bend * (batch // 16) + slope * batch
+
+        largest = memory.largest_batch(size, 16, 1000, (8, 4096), room)
+        assert size(largest) <= room < size(largest + largest // 16 + 8)
+        assert largest % 8 == 0
+        assert len(seen) <= memory.MOST_COMPILES + 2
+
+
+def test_no_more_than_all_data_is_looked_for():
+    asked = []
+    found = memory.largest_batch(
+        lambda b: asked.append(b) or b, 32, 0, (1, 100), room=1e9
+    )
+    assert (found, asked) == (100, [32, 100])
+
+
+def test_where_nothing_compiles_no_batch_fits():
+    found = memory.largest_batch(lambda b: float('inf'), 32, 10, (1, 40), room=100)
+    assert found == 0
+
+
+def test_what_is_foretold_is_what_xla_states():
+    job = job_of()
+    analysis = job.compile_train_step().memory_analysis()
+    found = memory.examine(job, limit=8 * 2**20)
+    room = memory.ROOM * 8 * 2**20
+    assert found['fits'] and found['compiled'] <= memory.MOST_COMPILES
+    assert (
+        found['step_bytes'] > found['state_bytes'] > 0.9 * analysis.alias_size_in_bytes
+    )
+    assert 0.8 * room < found['largest_bytes'] <= room
+    assert 128 < found['largest_batch'] < found['examples']
+
+
+def test_check_says_what_fits(juniper):
+    done = juniper('check', '--memory', f'--gin_file={MLP[0]}', '--json')
+    assert done.returncode == 0
+    assert json.loads(done.stdout)['largest_batch'] > 1000
+
+
+def test_a_batch_that_does_not_fit_is_told_with_one_that_does():
+    found = memory.examine(job_of(), limit=2 * 2**20)
+    assert not found['fits']
+    assert f'set train/Images.batch = {found["largest_batch"]}' in memory.text(found)
+    assert 0 < found['largest_batch'] < 128
+
+
+def fail(*_, **__):
+    raise jax.errors.JaxRuntimeError(OUT)
+
+
+class Failing:
+    """A compiled step whose device runs out of memory when it runs."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __getattr__(self, name):
+        return getattr(self.step, name)
+
+    __call__ = staticmethod(fail)
+
+
+@pytest.mark.parametrize('where', ['compile', 'step', 'init'])
+def test_out_of_memory_becomes_one_line_of_advice(where, tmp_path, monkeypatch):
+    compiled = Programs.begin_train_step
+    if where == 'compile':
+        monkeypatch.setattr(Job, 'compile_train_step', fail)
+    elif where == 'init':
+        monkeypatch.setattr(Job, 'init_state', fail)
+    else:
+        monkeypatch.setattr(
+            Job,
+            'compile_train_step',
+            lambda job: Failing(compiled(job.programs, job.datasets['train']).result()),
+        )
+    with pytest.raises(UserError) as caught:
+        train(load(MLP, []), tmp_path / 'run')
+    line = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert '\n' not in line
+    for word in ('0.1 M parameters, batch 128', 'batch = 64', 'accumulate', 'remat'):
+        assert word in line
+    assert 'fsdp' in line and 'check --memory' in line
+
+
+def test_what_xla_itself_raises_is_understood():
+    advised, said = memory.advised(job_of()), r'^Out of memory on 1 x cpu'
+    with pytest.raises(UserError, match=said), advised:
+        jnp.zeros((2**50,)).block_until_ready()
+
+
+def test_other_errors_stay_what_they_are():
+    advised = memory.advised(job_of())
+    with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'), advised:
+        raise jax.errors.JaxRuntimeError('INTERNAL: something else')

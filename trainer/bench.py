@@ -1,0 +1,141 @@
+"""What the train step of a config costs on this machine, in figures, in a minute.
+
+Trains a while on the config's own data, batches read as a run reads them, and keeps
+nothing: no evaluation, no save, no run directory.
+"""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import jax
+
+from trainer import feeding, overview
+from trainer.console import Console
+from trainer.experiment import Experiment
+from trainer.footprint import memory, peak_flops
+from trainer.job import Job, open_job
+from trainer.loop import IN_FLIGHT
+from trainer.memory import advised
+from trainer.signals import Stop
+from trainer.state import TrainState
+from trainer.stopwatch import Stopwatch
+
+SECONDS, LEAST_STEPS = 20.0, 5
+WARM_STEPS = 3  # the first steps fill queues and caches
+MIB = 2**20
+
+
+def bench(
+    experiment: Experiment,
+    *,
+    stop: Stop,
+    console: Console,
+    seconds: float = SECONDS,
+) -> dict:
+    """Compiles the train step, trains so long, and gives figures by name, as JSON.
+
+    Args:
+      experiment: as `load` gives it.
+      stop: ends the measurement early, after its least steps.
+      console: says what it is busy with.
+      seconds: to train, after warming up.
+
+    Raises:
+      UserError, TrainingFailed: as training itself would.
+    """
+    phases = console.phases
+    with phases('data'):
+        job = open_job(experiment, ())
+    with advised(job):
+        with phases('compile'):
+            step = job.compile_train_step()
+        with phases('init'):
+            state = jax.block_until_ready(job.init_state())
+        with phases('steps'):
+            measured = measure(job, step, state, stop, seconds)
+    known = overview.facts(job, step)
+    kept = ('device', 'devices', 'batch', 'parameters', 'flops_per_step', 'step_bytes')
+    return {
+        'name': experiment.name,
+        **{name: known[name] for name in kept},
+        'mfu': None,
+        **measured,
+        'compile_seconds': phases.seconds['compile'],
+        'init_seconds': phases.seconds['init'],
+        'peak_bytes': memory(),
+    }
+
+
+def measure(job: Job, step: Callable, state: TrainState, stop, seconds: float) -> dict:
+    """Figures of the steps alone, under the names of `perf/`; the state is donated."""
+    clock = Stopwatch(ideal=overview.ideal_seconds(step))
+    data, position = job.datasets['train'], (job.experiment.seed, 0)
+    batches = feeding.train_batches(data, job.mesh, position, lambda _: 1)
+    with contextlib.closing(batches), contextlib.closing(clock):
+
+        def warm(steps: int) -> bool:
+            return steps == WARM_STEPS
+
+        def done(steps: int) -> bool:
+            late = bool(stop) or time.perf_counter() >= until
+            return steps >= LEAST_STEPS and late
+
+        state, _ = take(step, state, batches, clock, warm)
+        clock.restart()
+        until = time.perf_counter() + seconds
+        state, steps = take(step, state, batches, clock, done)
+        figures = clock.read(job.experiment.train_data.batch)
+    named = {name.removeprefix('perf/'): value for name, value in figures.items()}
+    return {'steps': steps, **named}
+
+
+def take(
+    step: Callable,
+    state: TrainState,
+    batches: Iterator[tuple[dict, int]],
+    clock: Stopwatch,
+    done: Callable[[int], bool],
+) -> tuple[TrainState, int]:
+    """Trains until `done(steps)`, as the loop does, and waits for the last step."""
+    in_flight, steps = deque(), 0
+    while not done(steps):
+        batch, _ = clock.next(batches)
+        if len(in_flight) == IN_FLIGHT:
+            jax.block_until_ready(in_flight.popleft())
+        state, watch = step(state, batch)
+        clock.sent(watch)
+        in_flight.append(watch)
+        steps += 1
+    return jax.block_until_ready(state), steps
+
+
+def text(found: dict) -> str:
+    """The figures, one a line; what is not known says why."""
+    flops, share = found['flops_per_step'], found['mfu']
+    rows = {
+        'config': f'{found["name"]}, batch {found["batch"]:,}',
+        'devices': f'{found["devices"]} x {found["device"]}',
+        'images a second': f'{found["images_per_second"]:,.1f}',
+        'step': f'{found["step_ms_p50"]:,.1f} ms (p50), '
+        f'{found["step_ms_p95"]:,.1f} ms (p95), of {found["steps"]} steps',
+        'waiting for data': f'{found["input_wait"]:.1%} of the time',
+        'FLOPs a step': f'{flops / 1e9:,.2f} G on each device' if flops else 'not told',
+        'MFU': unknown(found) if share is None else f'{share:.1%}',
+        'compile': f'{found["compile_seconds"]:,.1f} s',
+        'memory of a step': f'{found["step_bytes"] / MIB:,.0f} MiB on each device, '
+        f'as the compiler counts',
+        'peak memory': ', '.join(
+            f'{name} {size / MIB:,.0f} MiB'
+            for name, size in found['peak_bytes'].items()
+        ),
+    }
+    return '\n'.join(f'{name:<17} {value}' for name, value in rows.items())
+
+
+def unknown(found: dict) -> str:
+    """Why there is no MFU."""
+    if peak_flops(found['device']) is None:
+        return f'not known: no peak is stated for {found["device"]!r}'
+    return 'not known: the compiler does not count operations here'
