@@ -6,6 +6,7 @@ file, and one import line in `models/__init__.py` or in a config of one's own.
 
 import difflib
 import fnmatch
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -37,6 +38,15 @@ def list_models(pattern: str = '*') -> list[str]:
     return fnmatch.filter(BACKBONES, pattern)
 
 
+def maker(name: str) -> Callable[..., Net]:
+    """Makes the net of a name, given `input_shape`, `num_outputs` and `rngs`.
+
+    Raises:
+      ValueError: for a name that the table lacks, with the nearest ones.
+    """
+    return functools.partial(Net, _find(name), HEADS[name])
+
+
 def create_model(
     name: str,
     num_classes: int = 1000,
@@ -64,17 +74,12 @@ def create_model(
       ValueError: for a name that the table lacks, with the nearest ones; for weights
         that do not fit.
     """
-    backbone = _find(name)
+    make = maker(name)
 
     @jax.jit  # one program draws all weights; the eager way compiles one per shape
     def build(key):
-        return Net(
-            backbone,
-            HEADS[name],
-            input_shape=input_shape,
-            num_outputs=num_classes,
-            rngs=make_rngs(key),
-        )
+        rngs = make_rngs(key)
+        return make(input_shape=input_shape, num_outputs=num_classes, rngs=rngs)
 
     return _with_weights(build(jax.random.key(seed)), pretrained)
 

@@ -85,7 +85,7 @@ def test_created_model_gives_logits():
 
 def test_same_seed_same_weights_and_another_seed_others():
     def weights(seed):
-        model = models.create_model('mlp', 3, seed, input_shape=(4, 4, 1))
+        model = models.create_model('mlp', 3, seed=seed, input_shape=(4, 4, 1))
         return nnx.state(model, nnx.Param)
 
     same = jax.tree.map(jnp.array_equal, weights(0), weights(0))

@@ -75,4 +75,24 @@ def test_the_command(capsys):
     assert header.rindex('s') == len(row) - 1
     assert main.main(['main.py', 'models', 'resnet18', '--json']) == 0
     (listed,) = json.loads(capsys.readouterr().out)
-    assert listed == {'name': 'resnet18', 'params': 11_689_512, 'gflops': None}
+    counted = {'name': 'resnet18', 'params': 11_689_512, 'gflops': None}
+    assert listed == counted | {'forward': None, 'step': None}
+
+
+def test_a_profile_counts_what_must_be_held(capsys, monkeypatch):
+    monkeypatch.setattr(model_table, 'IMAGE', (32, 32, 3))
+    found = {batch: next(model_table.sizes(['mlp'], True, batch)) for batch in (1, 4)}
+    weights, image = 4 * found[1].params, 4 * 32 * 32 * 3
+    assert weights + image < found[1].forward < 1.1 * weights
+    assert 3 * weights < found[1].step < 6 * weights  # two moments, and the gradient
+    assert found[4].forward >= found[1].forward + 3 * image
+    monkeypatch.setattr(model_table.model_profiles, 'memory', None)
+    assert main.main(['main.py', 'models', 'mlp', '--profile', '--batch=4']) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[-4:] == ['forward', 'MiB', 'step', 'MiB']
+    assert row.split()[-1] == f'{found[4].step / 2**20:.0f}'
+
+
+def test_a_batch_without_a_profile_is_refused(capsys):
+    assert main.main(['main.py', 'models', 'mlp', '--batch=4']) == 2
+    assert 'add --profile' in capsys.readouterr().err

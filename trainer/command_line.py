@@ -106,6 +106,13 @@ flags.DEFINE_boolean(
     'flops', False, 'Also what one image of 224x224 costs.', flag_values=FLAGS
 )
 flags.DEFINE_boolean(
+    'profile',
+    False,
+    'Also the memory of a forward and of a training step; compiles each model.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer('batch', 1, 'Images of a profile.', 1, flag_values=FLAGS)
+flags.DEFINE_boolean(
     'rehearse',
     False,
     "Also live through the run's parts, in seconds.",

@@ -55,7 +55,11 @@ COMMANDS = {
         (*RUN, 'format', 'naming', 'out'),
         formats=('safetensors',),
     ),
-    'models': Command('models by name, and their sizes', ('flops', 'json'), '[NAMES]'),
+    'models': Command(
+        'models by name, and their sizes',
+        ('flops', 'profile', 'batch', 'json'),
+        '[NAMES]',
+    ),
     'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),
     'checkpoints': Command(
         'the checkpoints of a run: step, score, size, health',

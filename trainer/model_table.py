@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 import models
-from trainer import files
+from models.streams import make_rngs
+from trainer import files, model_profiles
 from trainer.compilation import cache_directory
 from trainer.errors import UserError
 
@@ -35,20 +36,28 @@ class Size:
       gflops: 1e9 floating-point operations, a multiplication and an addition being two,
         of one 224x224x3 image forwards as XLA counts the program before it is
         optimised; None where not asked for.
+      forward, step: bytes that a device holds at most in evaluation and in a step of
+        training; see `model_profiles.memory`. None where not asked for.
     """
 
     name: str
     params: int
     gflops: float | None = None
+    forward: int | None = None
+    step: int | None = None
 
     def __str__(self):
         cost = '' if self.gflops is None else f' {self.gflops:>9.2f}'
-        return f'{self.name:<20} {self.params:>13,}{cost}'
+        peaks = (peak for peak in (self.forward, self.step) if peak is not None)
+        memory = ''.join(f' {peak / 2**20:>11,.0f}' for peak in peaks)
+        return f'{self.name:<20} {self.params:>13,}{cost}{memory}'
 
 
-def header(flops: bool = False) -> str:
+def header(flops: bool = False, profile: bool = False) -> str:
     """What stands above the sizes."""
-    return f'{"model":<20} {"params":>13}' + (f' {"GFLOPs":>9}' if flops else '')
+    cost = f' {"GFLOPs":>9}' if flops or profile else ''
+    memory = f' {"forward MiB":>11} {"step MiB":>11}' if profile else ''
+    return f'{"model":<20} {"params":>13}{cost}{memory}'
 
 
 def matching(patterns: Sequence[str]) -> list[str]:
@@ -68,28 +77,50 @@ def matching(patterns: Sequence[str]) -> list[str]:
     return [name for name in models.list_models() if name in wanted]
 
 
-def sizes(names: Sequence[str], flops: bool = False) -> Iterator[Size]:
-    """The size of each model, as it comes; half a second each the first time."""
+def sizes(
+    names: Sequence[str], flops: bool = False, batch: int | None = None
+) -> Iterator[Size]:
+    """The size of each model, as it comes; a quarter of a second each the first time.
+
+    Args:
+      names: of models.
+      flops: also what an image costs, which takes a second each.
+      batch: also the memory of so many images at once, which compiles each model.
+    """
     path = cache_directory() / CACHE
     known = _read(path)
     try:
         for name in names:
-            found = known.get(name, {})
+            found = known.setdefault(name, {})
             if 'params' not in found or (flops and 'gflops' not in found):
-                found = known[name] = _measure(name, flops)
-            yield Size(name, found['params'], found['gflops'] if flops else None)
+                found |= _measure(name, flops)
+            memory = _memory(name, batch, found) if batch else {}
+            yield Size(
+                name, found['params'], found['gflops'] if flops else None, **memory
+            )
     finally:
         _write(path, known)
 
 
 def _measure(name: str, flops: bool) -> dict[str, float]:
-    model = nnx.eval_shape(lambda: models.create_model(name, CLASSES))
-    found = {
-        'params': sum(x.size for x in jax.tree.leaves(nnx.state(model, nnx.Param)))
-    }
     if flops:
-        found['gflops'] = _forward_flops(model) / 1e9
-    return found
+        gflops = _forward_flops(nnx.eval_shape(lambda: _make(name))) / 1e9
+        return {**_measure(name, False), 'gflops': gflops}
+    params = jax.eval_shape(lambda: nnx.state(_make(name), nnx.Param))
+    return {'params': sum(x.size for x in jax.tree.leaves(params))}
+
+
+def _memory(name: str, batch: int, found: dict) -> dict[str, int]:
+    """Bytes by what holds them, as this kind of device counts; kept in `found`."""
+    key = f'{jax.default_backend()}, batch {batch}'
+    if key not in found:
+        found[key] = model_profiles.memory(name, batch, IMAGE, CLASSES)
+    return found[key]
+
+
+def _make(name: str) -> nnx.Module:
+    rngs = make_rngs(0)
+    return models.catalog.maker(name)(input_shape=IMAGE, num_outputs=CLASSES, rngs=rngs)
 
 
 def _forward_flops(model: nnx.Module) -> float:

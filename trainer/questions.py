@@ -110,13 +110,22 @@ def rows_of(found: Iterable[tuple], data, flags, form: str) -> Iterable[dict]:
 
 
 def models(flags, words: Sequence[str]) -> int:
-    """Models by name, with their parameters and, with --flops, what an image costs."""
+    """Models by name with their parameters; --flops and --profile tell their costs."""
     from trainer import model_table
 
-    sizes = model_table.sizes(model_table.matching(words), flags.flops)
+    if flags['batch'].present and not flags.profile:
+        raise UserError('--batch is that of a profile: add --profile.')
+    names, batch = model_table.matching(words), None
+    if flags.profile:
+        from trainer.compilation import enable_cache
+
+        enable_cache()
+        batch = flags.batch
+    sizes = model_table.sizes(names, flags.flops or flags.profile, batch)
     if flags.json:
         return _say_json(sizes)
-    return _say(itertools.chain([model_table.header(flags.flops)], sizes))
+    header = model_table.header(flags.flops, flags.profile)
+    return _say(itertools.chain([header], sizes))
 
 
 def doctor(flags, words: Sequence[str]) -> int:
