@@ -40,6 +40,8 @@ def read_weights(path: pathlib.Path) -> WeightFile:
     Raises:
       ValueError: there is no such file, it is damaged, or no weights are in it.
     """
+    if path.is_dir():
+        raise ValueError(f'{path} is a directory, but no run; name a weight file.')
     if not path.is_file():
         raise ValueError(f'There is no weight file {path}.')
     if path.suffix not in ('.safetensors', *PYTORCH):
