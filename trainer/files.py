@@ -13,12 +13,23 @@ from collections.abc import Mapping
 from trainer.errors import UserError
 
 
+def check_local(path: str | os.PathLike) -> None:
+    """Raises UserError for a bucket or another address: runs need a file system."""
+    if '://' in str(path):
+        raise UserError(
+            f'{path} is an address; a run needs a file system, with locks, appends and '
+            f'renames. Give a local folder or a mounted disk, and copy it afterwards '
+            f'(docs/reliability.md says what holds where).'
+        )
+
+
 def make_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
     """Makes a folder that a flag names.
 
     Raises:
       UserError: it cannot be made or written to.
     """
+    check_local(path)
     path = pathlib.Path(path).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)

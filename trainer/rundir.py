@@ -62,6 +62,7 @@ def open_workdir(path: str | os.PathLike) -> pathlib.Path:
     Raises:
       UserError: it is no directory, or holds something else. Nothing is written then.
     """
+    files.check_local(path)
     path = pathlib.Path(path).expanduser()
     try:
         foreign = [] if is_run(path) else sorted(_foreign_files(path))
@@ -88,6 +89,7 @@ def find(pattern: str) -> pathlib.Path:
     Raises:
       UserError: there is none; names the pattern and the nearest runs that exist.
     """
+    files.check_local(pattern)
     expanded = os.path.expanduser(pattern)
     matches = glob.glob(expanded)
     head, tail = os.path.split(expanded)
