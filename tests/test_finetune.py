@@ -3,11 +3,14 @@
 import json
 import pathlib
 import re
+import shlex
 
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors.numpy import load_file
 
+import main
 import models
 from models import vit
 from models.pretrained.loading import weights_of
@@ -108,3 +111,22 @@ def test_the_freeze_that_a_config_offers_keeps_every_batch_norm():
     names = [name for name in weights_of(net) if name.startswith('backbone/')]
     kept = [name for name in names if re.fullmatch(offered, name)]
     assert kept == [name for name in names if 'norm' in name]
+
+
+def test_the_recipe_can_be_followed(photos, tmp_path, monkeypatch):
+    page = (ROOT / 'docs/recipes.md').read_text()
+    section = page.partition('## Fine-tune on your folder')[2].partition('\n## ')[0]
+    commands = re.findall(r'^\$ python main\.py (.*)', section, re.M)
+    monkeypatch.chdir(tmp_path)
+    for folder in ('photos', 'new'):
+        pathlib.Path(folder).symlink_to(photos)
+    weights(pathlib.Path('resnet50.safetensors'), 'resnet18')
+    small = [f'--gin_bindings={line}' for line in (*SMALL, 'ResNet.depth = 18')]
+    for command in commands:
+        more = small if 'gin_file' in command else []
+        assert main.main(['main.py', *shlex.split(command), *more]) == 0, command
+    rows = pathlib.Path('answers.csv').read_text().splitlines()
+    assert len(rows) == 31 and rows[0].startswith('file,label')
+    with np.load('features.npz') as found:
+        assert len(found['files']) == 30 and found['map_3'].shape[1:] == (1, 1, 512)
+    assert 'conv1.weight' in load_file('photos.safetensors')
