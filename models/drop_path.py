@@ -26,7 +26,7 @@ class DropPath(nnx.Module):
 
     def __call__(self, branch):
         """`[B, ...] -> [B, ...]`"""
-        shape = (len(branch), *(branch.ndim - 1) * [1])
+        shape = (branch.shape[0], *(branch.ndim - 1) * [1])
         return branch * self.dropout(jnp.ones(shape, branch.dtype))
 
 

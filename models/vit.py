@@ -89,7 +89,7 @@ class ViT(nnx.Module):
         grid = tokens[:, self.stem.prefix :]
         pooled = tokens[:, 0] if self.stem.prefix else grid.mean(1)
         sides = [-(-side // self.strides[0]) for side in images.shape[1:3]]
-        return [grid.reshape(len(grid), *sides, -1), pooled]
+        return [grid.reshape(grid.shape[0], *sides, -1), pooled]
 
 
 def _parse(size: str) -> tuple[tuple[int, int, int], int]:

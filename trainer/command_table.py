@@ -51,9 +51,9 @@ COMMANDS = {
         ('jsonl', 'csv', 'coco'),
     ),
     'export': Command(
-        'write a run for others: weights that PyTorch loads',
+        'write a run for others: weights for PyTorch, a StableHLO program',
         (*RUN, 'format', 'naming', 'out'),
-        formats=('safetensors',),
+        formats=('safetensors', 'stablehlo'),
     ),
     'models': Command(
         'models by name, and their sizes',

@@ -36,7 +36,8 @@ def export(
       form: one of `FORMATS`.
       naming: whose names the weights get: 'torchvision' or 'timm'.
       checkpoint: 'best', 'last' or a step.
-      out: the file; None is `<naming>.<form>` in the run directory.
+      out: the file; None is `<naming>.safetensors` or `model.<form>` in the run
+        directory.
 
     Returns:
       The file.
@@ -48,16 +49,18 @@ def export(
     if form not in FORMATS:
         choices = ', '.join(FORMATS)
         raise UserError(f'export writes no {form}; choose --format={choices}.')
-    path = pathlib.Path(out or pathlib.Path(directory) / f'{naming}.{form}')
-    content = FORMATS[form](open_predictor(directory, checkpoint), naming)
+    stem = naming if form == 'safetensors' else 'model'
+    path = pathlib.Path(out or pathlib.Path(directory) / f'{stem}.{form}').expanduser()
+    contents = FORMATS[form](open_predictor(directory, checkpoint), naming)
     try:
-        files.write_bytes(path.expanduser(), content)
+        for suffix, content in contents.items():
+            files.write_bytes(path.with_name(path.name + suffix), content)
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}.') from error
     return path
 
 
-def safetensors(predictor: Predictor, naming: str) -> bytes:
+def safetensors(predictor: Predictor, naming: str) -> dict[str, bytes]:
     """The weights, which PyTorch loads strictly, and in the header what they expect."""
     from safetensors.numpy import save
 
@@ -68,7 +71,7 @@ def safetensors(predictor: Predictor, naming: str) -> bytes:
         foreign = foreign_weights(net, weights, naming)
     except (ValueError, AttributeError) as error:
         raise UserError(f'This run cannot be exported: {error}') from error
-    return save(foreign, header(predictor, naming))
+    return {'': save(foreign, header(predictor, naming))}
 
 
 def header(predictor: Predictor, naming: str) -> dict[str, str]:
@@ -84,4 +87,15 @@ def header(predictor: Predictor, naming: str) -> dict[str, str]:
     }
 
 
-FORMATS: dict[str, Callable[[Predictor, str], bytes]] = {'safetensors': safetensors}
+def stablehlo(predictor: Predictor, naming: str) -> dict[str, bytes]:
+    """A program with everything inside, and what one must know of it as JSON."""
+    from trainer.stablehlo import program_of
+
+    return program_of(predictor)
+
+
+# Each gives the contents of its files, by what is added to the name that was asked for.
+FORMATS: dict[str, Callable[[Predictor, str], dict[str, bytes]]] = {
+    'safetensors': safetensors,
+    'stablehlo': stablehlo,
+}
