@@ -56,6 +56,7 @@ def test_numbers_are_those_of_the_results(tmp_path):
     assert counts.trace() / counts.sum() == record.results['test/acc_top1']
     assert cost.seconds_of(record) == times()['seconds']
     assert ('MFU', '0.0% of 275 TFLOP/s (dense bfloat16)') in cost.facts(record)
+    assert dict(cost.facts(record))['step time'].endswith(' ms (p95)')
 
 
 def test_what_was_changed_has_its_default_and_its_place(tmp_path):
