@@ -93,7 +93,7 @@ FAULTS = {
         {'task': Classification(class_weights=(1.0, 2.0))},
         'give one for each class',
     ),
-    'flat images': (['Images.std = 0.0'], {}, 'give values above 0'),
+    'flat images': (['Images.std = 0.0'], {}, 'every value must be above 0'),
     'far from normal': (['Images.std = 1e-4', 'Images.mean = 9.0'], {}, 'Images.mean'),
     'evaluated on what it learns': (
         ["eval/Images.split = 'train[:90%]'"],
