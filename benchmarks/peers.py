@@ -3,6 +3,8 @@
 Needs torch; imports nothing of Juniper.
 """
 
+import functools
+
 import torch
 from torch import nn
 
@@ -42,8 +44,8 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Sequential):
     """ResNet-18, 3x3 stem without pooling: `[B, C, H, W] -> [B, classes]`."""
 
-    def __init__(self, in_channels, num_classes, size):
-        parts = [ConvNorm(in_channels, 64, 3), nn.ReLU(inplace=True)]
+    def __init__(self, in_channels, num_classes, size, stem=None):
+        parts = stem or [ConvNorm(in_channels, 64, 3), nn.ReLU(inplace=True)]
         width = 64
         for stage, out in enumerate((64, 128, 256, 512)):
             parts += [BasicBlock(width, out, 2 if stage else 1)]
@@ -51,6 +53,43 @@ class ResNet18(nn.Sequential):
             width = out
         parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, num_classes)]
         super().__init__(*parts)
+
+
+def double_conv(in_channels, out_channels):
+    """Twice a 3x3 convolution, normalised, with ReLU."""
+    first = ConvNorm(in_channels, out_channels, 3), nn.ReLU(inplace=True)
+    second = ConvNorm(out_channels, out_channels, 3), nn.ReLU(inplace=True)
+    return nn.Sequential(*first, *second)
+
+
+def imagenet_resnet18(in_channels, num_classes, size):
+    """ResNet-18 with the 7x7 stem of stride 2, and pooling."""
+    pool = nn.MaxPool2d(3, 2, 1)
+    stem = [ConvNorm(in_channels, 64, 7, 2), nn.ReLU(inplace=True), pool]
+    return ResNet18(in_channels, num_classes, size, stem)
+
+
+class UNet(nn.Module):
+    """U-Net of width 16 and three halvings: `[B, C, H, W] -> [B, classes, H, W]`."""
+
+    def __init__(self, in_channels, num_classes, size):
+        super().__init__()
+        widths = (16, 32, 64, 128)
+        pairs = zip((in_channels, *widths), widths, strict=False)
+        self.down = nn.ModuleList(double_conv(*pair) for pair in pairs)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in widths[:-1])
+        self.merge = nn.ModuleList(double_conv(2 * w, w) for w in widths[:-1])
+        self.head = nn.Conv2d(widths[0], num_classes, 1)
+
+    def forward(self, maps):
+        skips = []
+        for stage in self.down:
+            maps = stage(nn.functional.max_pool2d(maps, 2) if skips else maps)
+            skips.append(maps)
+        for level in (2, 1, 0):
+            joined = torch.cat([skips[level], self.up[level](maps)], dim=1)
+            maps = self.merge[level](joined)
+        return self.head(maps)
 
 
 class Attention(nn.Module):
@@ -81,14 +120,14 @@ class Residual(nn.Module):
         return tokens + self.part(self.norm(tokens))
 
 
-class ViTTi4(nn.Module):
-    """ViT-Ti/4 with a class token: `[B, C, H, W] -> [B, classes]`."""
+class ViTTi(nn.Module):
+    """ViT-Ti with a class token: `[B, C, H, W] -> [B, classes]`."""
 
-    def __init__(self, in_channels, num_classes, size, features=192):
+    def __init__(self, in_channels, num_classes, size, patch=4, features=192):
         super().__init__()
-        self.patches = nn.Conv2d(in_channels, features, 4, 4)
+        self.patches = nn.Conv2d(in_channels, features, patch, patch)
         self.token = nn.Parameter(0.02 * torch.randn(1, 1, features))
-        length = 1 + (size // 4) ** 2
+        length = 1 + (size // patch) ** 2
         self.positions = nn.Parameter(0.02 * torch.randn(1, length, features))
         blocks = []
         for _ in range(12):
@@ -119,7 +158,14 @@ class MLP(nn.Sequential):
         super().__init__(*parts, nn.Linear(width, num_classes))
 
 
-NETS = {'resnet18': ResNet18, 'vit_ti4': ViTTi4, 'mlp': MLP}
+NETS = {
+    'resnet18': ResNet18,
+    'resnet18_imagenet': imagenet_resnet18,
+    'vit_ti4': ViTTi,
+    'vit_ti16': functools.partial(ViTTi, patch=16),
+    'unet': UNet,
+    'mlp': MLP,
+}
 
 
 def torch_step(name, images, labels, *, channels_last, fused):
@@ -128,7 +174,7 @@ def torch_step(name, images, labels, *, channels_last, fused):
     Args:
       name: one of `NETS`.
       images: `[B, H, W, C]` numpy float32.
-      labels: `[B]` numpy int64.
+      labels: `[B]` numpy int64, or `[B, H, W]` for 'unet'.
       channels_last: the memory format of the net and of its images.
       fused: AdamW as one kernel, where torch's default on CPU is a loop.
     """

@@ -1,5 +1,7 @@
 """One train step beside PyTorch: `python -m benchmarks.train_step --model=vit_ti4`.
 
+`--table` measures every kind of net at 32 and 224 pixels, a line each.
+
 Forward, backward and AdamW in float32 on this machine's CPU, all cores for both.
 The sides take turns in one process, so that a machine busy with other work slows
 both alike; what counts is the ratio.
@@ -17,14 +19,29 @@ import numpy as np
 import optax
 from flax import nnx
 
-from models import MLP, Classifier, Net, ResNet, ViT
+from models import MLP, Classifier, Net, ResNet, Segmenter, UNet, ViT
 
 # The backbone, and the (size, channels, batch) that it is measured at unless said.
 CASES = {
     'resnet18': (functools.partial(ResNet, depth=18, stem='small'), (8, 1, 128)),
+    'resnet18_imagenet': (functools.partial(ResNet, depth=18), (224, 3, 8)),
     'vit_ti4': (functools.partial(ViT, size='Ti/4'), (32, 3, 64)),
+    'vit_ti16': (functools.partial(ViT, size='Ti/16'), (224, 3, 8)),
+    'unet': (functools.partial(UNet, width=16, depth=3), (32, 3, 32)),
     'mlp': (MLP, (32, 3, 128)),
 }
+HEADS = {'unet': functools.partial(Segmenter, fpn=None)}
+# What --table measures: (model, size, batch).
+TABLE = (
+    ('mlp', 32, 128),
+    ('vit_ti4', 32, 16),
+    ('unet', 32, 32),
+    ('resnet18', 32, 16),
+    ('mlp', 224, 32),
+    ('vit_ti16', 224, 8),
+    ('unet', 224, 2),
+    ('resnet18_imagenet', 224, 8),
+)
 
 
 def juniper_step(name, images, labels):
@@ -35,7 +52,7 @@ def juniper_step(name, images, labels):
     net = functools.partial(
         Net,
         CASES[name][0],
-        Classifier,
+        HEADS.get(name, Classifier),
         input_shape=images.shape[1:],
         num_outputs=10,
     )
@@ -91,17 +108,38 @@ def main():
     flags.add_argument('--channels', type=int)
     flags.add_argument('--batch', type=int)
     flags.add_argument('--rounds', type=int, default=20, help='two steps a side each')
+    flags.add_argument('--table', action='store_true', help='all of TABLE, a line each')
     flags = flags.parse_args()
-    draw = np.random.default_rng(0)
+    if flags.table:
+        return table(flags.rounds)
     size, channels, batch = CASES[flags.model][1]
     size, channels = flags.size or size, flags.channels or channels
     shape = (flags.batch or batch, size, size, channels)
-    images = draw.random(shape, dtype=np.float32)
-    labels = draw.integers(0, 10, shape[0])
-    problem = flags.model, images, labels
-    sides = {'juniper': juniper_step(*problem), **_torch_sides(*problem)}
     print(f'{flags.model}, {shape}, float32, {_processor()}')
-    report(alternate(sides, flags.rounds))
+    return report(measured(flags.model, shape, flags.rounds))
+
+
+def measured(model: str, shape: tuple[int, ...], rounds: int) -> dict:
+    """Milliseconds of every step of every side, on drawn images `[B, H, W, C]`."""
+    draw = np.random.default_rng(0)
+    images = draw.random(shape, dtype=np.float32)
+    labels = draw.integers(0, 10, shape[:3] if model in HEADS else shape[0])
+    problem = model, images, labels
+    sides = {'juniper': juniper_step(*problem), **_torch_sides(*problem)}
+    return alternate(sides, rounds)
+
+
+def table(rounds: int) -> None:
+    """Prints a line for each problem, with the quickest of torch's four ways."""
+    print(f'float32, {_processor()}\n| model | images | ms | torch | ratio |')
+    print('|---|---|---|---|---|')
+    for model, size, batch in TABLE:
+        times = measured(model, (batch, size, size, 3), rounds)
+        ours, *others = (statistics.median(spent) for spent in times.values())
+        best = min(others, default=float('nan'))
+        images = f'{batch} x {size}x{size}x3'
+        line = f'| {model} | {images} | {ours:.1f} | {best:.1f} | {ours / best:.2f} |'
+        print(line, flush=True)
 
 
 def _torch_sides(*problem) -> dict:
