@@ -1,6 +1,7 @@
 """Hands a trained run to others: its net at one verified checkpoint, in their format.
 
-`FORMATS` is the room: a function for each format, all told the same. What a net's
+`FORMATS` is the room: a function for each format, all told the same, which gives what
+stands in the file and, by suffix, in those beside it. What a net's
 weights are called elsewhere is `models/pretrained/`.
 """
 
@@ -19,6 +20,7 @@ from models.streams import make_rngs
 from trainer import files
 from trainer.errors import UserError
 from trainer.predict import Predictor, open_predictor
+from trainer.stablehlo import stablehlo
 
 
 def export(
@@ -34,30 +36,43 @@ def export(
     Args:
       directory: the run's.
       form: one of `FORMATS`.
-      naming: whose names the weights get: 'torchvision' or 'timm'.
+      naming: whose names bare weights get: 'torchvision' or 'timm'.
       checkpoint: 'best', 'last' or a step.
-      out: the file; None is `<naming>.safetensors` or `model.<form>` in the run
+      out: the file; None is `<naming>.safetensors` or `model.stablehlo` in the run
         directory.
 
     Returns:
       The file.
 
     Raises:
-      UserError: no such format, run or checkpoint, a net that has no names there, or
-        a file that cannot be written.
+      UserError: no such format, run or checkpoint, a net that has no names there or
+        no program for all batch sizes, or a file that cannot be written.
     """
     if form not in FORMATS:
         choices = ', '.join(FORMATS)
         raise UserError(f'export writes no {form}; choose --format={choices}.')
     stem = naming if form == 'safetensors' else 'model'
-    path = pathlib.Path(out or pathlib.Path(directory) / f'{stem}.{form}').expanduser()
+    path = pathlib.Path(out or pathlib.Path(directory) / f'{stem}.{form}')
     contents = FORMATS[form](open_predictor(directory, checkpoint), naming)
     try:
-        for suffix, content in contents.items():
-            files.write_bytes(path.with_name(path.name + suffix), content)
+        _write(path.expanduser(), contents)
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}.') from error
     return path
+
+
+def _write(path: pathlib.Path, contents: dict[str, bytes]) -> None:
+    """Writes a file and those beside it; when one fails, none of the new ones stays."""
+    written = []
+    try:
+        for suffix, content in contents.items():
+            place = path.with_name(path.name + suffix)
+            files.write_bytes(place, content)
+            written.append(place)
+    except OSError:
+        for place in written:
+            place.unlink()
+        raise
 
 
 def safetensors(predictor: Predictor, naming: str) -> dict[str, bytes]:
@@ -87,14 +102,6 @@ def header(predictor: Predictor, naming: str) -> dict[str, str]:
     }
 
 
-def stablehlo(predictor: Predictor, naming: str) -> dict[str, bytes]:
-    """A program with everything inside, and what one must know of it as JSON."""
-    from trainer.stablehlo import program_of
-
-    return program_of(predictor)
-
-
-# Each gives the contents of its files, by what is added to the name that was asked for.
 FORMATS: dict[str, Callable[[Predictor, str], dict[str, bytes]]] = {
     'safetensors': safetensors,
     'stablehlo': stablehlo,

@@ -1,96 +1,153 @@
-"""A trained run as one StableHLO program: pictures in, answers out, no Juniper needed.
+"""A run as one StableHLO program: images in, decoded answers out, weights inside.
 
-Normalisation, net and decoding lie inside, the weights too; the number of images is
-left open. `jax.export.deserialize(bytes).call(images)` runs it (docs/serve.md).
+Knows nothing of files. Whoever has jax alone can call what `stablehlo` gives.
 """
 
 import hashlib
 import json
 
 import jax
+import jaxlib
 import numpy as np
-from jax import export
+from jax import export as jax_export
 
-from trainer import __version__, files, steps
+from trainer import __version__, files
 from trainer.errors import UserError
 from trainer.predict import Predictor
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-BATCHES = (1, 3)  # numbers of images on which the program is compared with the run
-TOLERANCE = 1e-5  # of the largest answer
+SIZES = (1, 3)  # batches at which the program is compared with the run
+TOLERANCE = 1e-5  # of a difference, relative where the run's answer exceeds one
 
 
-def program_of(predictor: Predictor) -> dict[str, bytes]:
-    """The program, and beside it, as JSON, what one must know to use it.
+def stablehlo(predictor: Predictor, naming: str = '') -> dict[str, bytes]:
+    """The program for any batch size, and beside it a card that says what it is.
+
+    Args:
+      predictor: the run at one checkpoint.
+      naming: not looked at; a program names no weights.
+
+    Returns:
+      By suffix of the file: '' is `jax.export.Exported.serialize()`, '.json' the card.
 
     Raises:
-      UserError: the net cannot be written for any number of images, or the program
-        does not answer as the run does.
+      UserError: the net does not take every batch size, or program and run disagree.
     """
-    answer, shape = _answerer(predictor), predictor.data.image_shape
-    kind = np.uint8 if len(shape) == 3 else np.float32
-    try:
-        (batch,) = export.symbolic_shape('batch')
-        images = jax.ShapeDtypeStruct((batch, *shape), kind)
-        exported = export.export(jax.jit(answer), platforms=PLATFORMS)(images)
-    except (ValueError, TypeError, NotImplementedError) as error:
-        first = str(error).partition('\n')[0]
-        raise UserError(f'This net cannot be exported: {first}') from error
-    difference = _difference(answer, exported, shape, kind)
-    if not difference <= TOLERANCE:
-        raise UserError(
-            f'The exported program differs from the run by {difference:.2g} of the '
-            f'largest answer, and at most {TOLERANCE:g} is allowed; nothing is written.'
-        )
-    content = bytes(exported.serialize())
-    facts = _facts(predictor, exported, difference)
-    facts['sha256'] = hashlib.sha256(content).hexdigest()
-    return {'': content, '.json': json.dumps(files.plain(facts), indent=2).encode()}
+    function = answering(predictor)
+    exported = _export(function, predictor.data.image_shape)
+    program = bytes(exported.serialize())
+    differences = parity(jax_export.deserialize(bytearray(program)).call, predictor)
+    card = describe(predictor, exported) | {
+        'parity': differences,
+        'sha256': hashlib.sha256(program).hexdigest(),
+    }
+    text = json.dumps(files.plain(card), indent=2, allow_nan=False) + '\n'
+    return {'': program, '.json': text.encode()}
 
 
-def _answerer(predictor: Predictor):
-    """`images [B, ...] -> {name: array [B, ...]}`, around weights on the host."""
+def answering(predictor: Predictor):
+    """`images uint8 [B, H, W, C] -> {name: array [B, ...]}`, the weights inside."""
+    run = predictor.from_pixels(predictor.decode)
     weights = jax.device_get((predictor.params, predictor.model_state))
-    prepare = steps.make_prepare(predictor.images)
-
-    def answer(images):
-        return predictor.decode(*weights, prepare({'image': images})['image'])
-
-    return answer
+    return jax.jit(lambda images: run(*weights, images))
 
 
-def _difference(answer, exported, shape, kind) -> float:
-    """The largest difference on random images, as a part of the largest answer."""
-    draw, worst = np.random.default_rng(0), 0.0
-    for batch in BATCHES:
-        images = draw.uniform(0, 256, (batch, *shape)).astype(kind)
-        pairs = zip(
-            jax.tree.leaves(jax.jit(answer)(images)),
-            jax.tree.leaves(exported.call(images)),
-            strict=True,
-        )
-        for ours, theirs in pairs:
-            ours, theirs = (np.asarray(x, np.float64) for x in (ours, theirs))
-            largest = max(np.abs(ours).max(initial=0), np.finfo(np.float32).tiny)
-            worst = max(worst, float(np.abs(ours - theirs).max(initial=0) / largest))
-    return worst
+def parity(call, predictor: Predictor) -> dict:
+    """How far a program is from the run that it came from, at its worst.
+
+    Args:
+      call: the program, `images -> {name: array}`.
+      predictor: the run; its weights are arguments of what is compared with.
+
+    Returns:
+      The batch sizes, the tolerance, and by each output the largest difference.
+
+    Raises:
+      UserError: an output is further away than `TOLERANCE`.
+    """
+    original = jax.jit(predictor.from_pixels(predictor.decode))
+    weights = jax.device_get((predictor.params, predictor.model_state))
+    worst: dict[str, float] = {}
+    for images in _samples(predictor.data.image_shape):
+        expected = jax.device_get(original(*weights, images))
+        found = jax.device_get(call(images))
+        for name, value in expected.items():
+            apart = difference(found[name], value)
+            worst[name] = max(worst.get(name, 0.0), apart)
+    for name, apart in worst.items():
+        if not apart <= TOLERANCE:
+            raise UserError(
+                f'The exported {name} is {apart:.1e} away from the run, more than '
+                f'{TOLERANCE:.0e}; nothing was written: export on a CPU in float32.'
+            )
+    return {'batches': SIZES, 'tolerance': TOLERANCE, 'difference': worst}
 
 
-def _facts(predictor: Predictor, exported, difference: float) -> dict:
-    (images,), data = exported.in_avals, predictor.data
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, relative where `expected` exceeds one; NaN equals NaN."""
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return float('inf')
+    found, expected = (np.asarray(value, np.float64) for value in (found, expected))
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    with np.errstate(invalid='ignore'):
+        apart = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+    apart = np.where(same, 0.0, np.nan_to_num(apart, nan=np.inf, posinf=np.inf))
+    return float(apart.max(initial=0.0))
+
+
+def describe(predictor: Predictor, exported: jax_export.Exported) -> dict:
+    """What one must know to call the program and to read its answers."""
     mean, std = (np.ravel(value).tolist() for value in predictor.normalisation)
-    named = jax.tree.unflatten(exported.out_tree, exported.out_avals)
+    outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
     return {
-        'input': _described(images),
-        'outputs': {name: _described(aval) for name, aval in named.items()},
-        'class_names': data.class_names,
-        'inside': {'mean': mean, 'std': std, 'of': 'pixels / 255'},
-        'platforms': exported.platforms,
-        'parity': {'difference': difference, 'allowed': TOLERANCE, 'batches': BATCHES},
+        'format': 'jax.export',
         'step': predictor.step,
-        'versions': {'juniper': __version__, 'jax': jax.__version__},
+        'inputs': {'images': _said(exported.in_avals[0])},
+        'outputs': {name: _said(aval) for name, aval in outputs.items()},
+        'classes': predictor.data.class_names,
+        'preprocessing': {'inside': True, 'scale': 1 / 255, 'mean': mean, 'std': std},
+        'platforms': exported.platforms,
+        'versions': {
+            'juniper': __version__,
+            'jax': jax.__version__,
+            'jaxlib': jaxlib.__version__,
+            'calling_convention': exported.calling_convention_version,
+        },
     }
 
 
-def _described(aval) -> dict:
-    return {'shape': [str(size) for size in aval.shape], 'dtype': str(aval.dtype)}
+def _export(function, image_shape: tuple[int, ...]) -> jax_export.Exported:
+    """The program, lowered for each platform with a symbolic batch size."""
+    sizes = ', '.join(map(str, ('batch', *image_shape)))
+    shape = jax_export.symbolic_shape(sizes)
+    images = jax.ShapeDtypeStruct(shape, kind_of(image_shape))
+    try:
+        return jax_export.export(function, platforms=PLATFORMS)(images)
+    except (jax.errors.JAXTypeError, ValueError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f'This run cannot be exported for every batch size and platform: {reason}'
+        ) from error
+
+
+def kind_of(image_shape: tuple[int, ...]) -> np.dtype:
+    """Pixels are uint8, feature vectors float32."""
+    return np.dtype(np.uint8 if len(image_shape) == 3 else np.float32)
+
+
+def _samples(image_shape: tuple[int, ...]):
+    """Noise, and smooth pictures as cameras see them, at each batch size."""
+    rng, kind = np.random.default_rng(0), kind_of(image_shape)
+    for size in SIZES:
+        yield rng.integers(0, 256, (size, *image_shape)).astype(kind)
+        ramp = np.linspace(0, 255, image_shape[0]).reshape(
+            -1, *[1] * len(image_shape[1:])
+        )
+        light = rng.uniform(0.2, 1.0, (size, *[1] * len(image_shape)))
+        yield np.broadcast_to(ramp * light, (size, *image_shape)).astype(kind)
+
+
+def _said(aval) -> dict:
+    """The shape, in which 'batch' stands for any size, and the type."""
+    shape = [size if isinstance(size, int) else str(size) for size in aval.shape]
+    return {'shape': shape, 'dtype': str(aval.dtype)}
