@@ -98,6 +98,15 @@ def test_what_the_weights_expect_is_used_without_them_later(weights, run):
     assert again['test/loss'] == pytest.approx(results['test/loss'], abs=1e-6)
 
 
+def test_grey_data_gets_the_mean_of_what_colours_are_expected_to_be(tmp_path, weights):
+    path, arrays = tmp_path / 'colours.safetensors', weights[1]
+    rules = families()['resnet']['torchvision']
+    write_safetensors(path, export_weights(rules, arrays), {})  # torchvision's custom
+    fed = expecting(resnet(path))
+    assert fed.train_data.mean == pytest.approx((0.485 + 0.456 + 0.406) / 3)
+    assert fed.eval_data.std == pytest.approx((0.229 + 0.224 + 0.225) / 3)
+
+
 def test_what_the_config_says_wins(weights):
     own = expecting(resnet(weights[0], 'Images.mean = 0.25'))
     assert own.train_data.mean == 0.25 and own.train_data.std == (0.3,)

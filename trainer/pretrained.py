@@ -7,7 +7,7 @@ named and fitted is `models/pretrained/`.
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -39,7 +39,8 @@ def expecting(experiment: Experiment, directory=None) -> Experiment:
 
     Args:
       experiment: as the config has it.
-      directory: of the run; what it remembers of its weights is used, else their file.
+      directory: of the run; what it was fed with is used again, else the weights' file
+        is asked.
 
     Raises:
       UserError: the file cannot be read, or is of another family.
@@ -47,16 +48,21 @@ def expecting(experiment: Experiment, directory=None) -> Experiment:
     location = location_of(experiment)
     if location is None:
         return experiment
-    known = remembered(directory) if directory is not None else None
-    if known is not None:
-        return _normalised(experiment, known['preprocessing'])
+    if directory is not None and rundir.is_run(directory):
+        config = rundir.config(directory)
+        known = {key: config.get(f'train_data.{key}') for key in NORMALISATION}
+        return _normalised(experiment, known)
     try:
         file = _file(location)
         naming, _ = recognised(file, _family(experiment))
     except ValueError as error:
         raise UserError(f'Net.pretrained: {error}') from error
     expected = preprocessing_of(file.path, file.metadata, naming)
-    return _normalised(experiment, expected)
+    known = {key: expected[key] for key in NORMALISATION if key in expected}
+    if known:
+        channels = experiment.train_data.open().image_shape[-1]
+        known = {key: _for_channels(value, channels) for key, value in known.items()}
+    return _normalised(experiment, known)
 
 
 def load(network: Network) -> Pretrained | None:
@@ -101,12 +107,6 @@ def remember(directory: pathlib.Path, loaded: Pretrained) -> None:
     files.write_json(directory / FILE, facts)
 
 
-def remembered(directory) -> dict | None:
-    """What `remember` has written, or None."""
-    path = pathlib.Path(directory) / FILE
-    return json.loads(path.read_text()) if path.exists() else None
-
-
 def _file(location: str) -> WeightFile:
     if rundir.is_run(location):
         return _of_run(pathlib.Path(location))
@@ -132,15 +132,16 @@ def _family(experiment: Experiment) -> str | None:
     return family_of(made) if isinstance(made, type) else None
 
 
-def _normalised(experiment: Experiment, expected: Mapping) -> Experiment:
+def _for_channels(values: Sequence[float], channels: int) -> float | tuple[float, ...]:
+    """One for each channel; their mean where the data has another number of them."""
+    return tuple(values) if len(values) == channels else sum(values) / len(values)
+
+
+def _normalised(experiment: Experiment, known: Mapping) -> Experiment:
     """The experiment with what its data does not say of mean and std."""
 
     def told(images):
-        unsaid = {
-            key: tuple(expected[key])
-            for key in NORMALISATION
-            if getattr(images, key) is None and key in expected
-        }
+        unsaid = {k: v for k, v in known.items() if getattr(images, k) is None}
         return dataclasses.replace(images, **unsaid)
 
     changed = {role: getattr(experiment, role) for role in DATA}
