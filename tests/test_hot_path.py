@@ -10,7 +10,8 @@ from trainer.job import open_job
 from trainer.judgements import step_memory
 
 CONFIGS = sorted(pathlib.Path('configs').glob('*.gin'))
-CONFIGS = [str(path) for path in CONFIGS if path.stem != 'base']
+# Those that fine-tune wait for a folder and for weights.
+CONFIGS = [str(p) for p in CONFIGS if not p.stem.startswith(('base', 'finetune_'))]
 SMALL = {
     'resnet18': ['Images.batch = 16'],
     'unet_segmentation': ['Images.batch = 2'],
