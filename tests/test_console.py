@@ -181,8 +181,9 @@ def test_the_log_is_appended_to_and_moved(tmp_path, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_control_characters_are_written_out(capsys):
-    say('a class called \x1b[2J\r, and\u2028 an \udc80 é')
-    assert capsys.readouterr().out == (
-        'a class called \\x1b[2J\\r, and\\u2028 an \\udc80 é\n'
-    )
+def test_control_characters_are_written_out(capsys, caplog):
+    shown = 'a class called \\x1b[2J\\r, and\\u2028 an \\udc80 é'
+    with caplog.at_level('INFO'):
+        say('a class called \x1b[2J\r, and\u2028 an \udc80 é')
+    assert capsys.readouterr().out == f'{shown}\n'
+    assert caplog.messages == [shown]

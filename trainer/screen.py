@@ -70,20 +70,20 @@ screen = Screen()
 def say(message: str) -> None:
     """Writes a line, or several, for people and into the log."""
     screen.line(message)
-    log.info('%s', message)
+    log.info('%s', escaped(message))
 
 
 def warn(message: str) -> None:
     """Writes one line to stderr and into the log."""
     message = ' '.join(message.split())
     screen.line(f'warning: {message}', sys.stderr)
-    log.warning('%s', message)
+    log.warning('%s', escaped(message))
 
 
 def tell(message: str) -> None:
     """As `say`, on stderr: for words beside an answer that programs read on stdout."""
     screen.line(message, sys.stderr)
-    log.info('%s', message)
+    log.info('%s', escaped(message))
 
 
 def escaped(text: str) -> str:
