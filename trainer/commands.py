@@ -7,7 +7,7 @@ import json
 import pathlib
 from collections.abc import Callable, Sequence
 
-from trainer import files, questions, rundir
+from trainer import files, model_commands, questions, rundir
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
@@ -33,8 +33,9 @@ def run(
     allowed.limit(flags.gin_imports)
     keep_freed_memory()
     collect_garbage_rarely()
-    if name in questions.COMMANDS:
-        return questions.COMMANDS[name](flags, words)
+    for room in (questions, model_commands):
+        if name in room.COMMANDS:
+            return room.COMMANDS[name](flags, words)
     return COMMANDS[name](flags, argv, started)
 
 

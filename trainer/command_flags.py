@@ -1,0 +1,129 @@
+"""The flags that there are, each with its one line of help; imports nothing heavy.
+
+Which command looks at which stands in `command_table.py`.
+"""
+
+from absl import flags
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_multi_string(
+    'gin_file', [], 'A config; repeatable, later files win.', flag_values=FLAGS
+)
+flags.DEFINE_multi_string(
+    'gin_bindings',
+    [],
+    "Overrides such as 'EPOCHS = 5'; repeatable, later ones win. "
+    '--gin.ResNet.depth=50 is short for --gin_bindings="ResNet.depth = 50".',
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    'gin_imports',
+    [],
+    'A package that gin files may import, and no other; repeatable. Default: any.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'workdir',
+    None,
+    'The run directory; the same one again goes on with the run. '
+    'Default: runs/<name>_<time>.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'resume',
+    None,
+    'Go on with the newest run that matches a path or glob.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'name', None, 'Overrides Experiment.name: the run directory.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'split',
+    'test',
+    'train, eval, test, or a name in Experiment.evaluations.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    'restarts',
+    0,
+    'So often the run is started again when it is killed or hangs.',
+    0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string('checkpoint', 'best', 'best, last or a step.', flag_values=FLAGS)
+flags.DEFINE_integer(
+    'top', 5, 'How many classes, the likeliest first.', 1, flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'format',
+    None,
+    'What is written. Default: as the file in --out is called, else jsonl; coco is '
+    'the list of results that COCO tools read.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    'naming',
+    'torchvision',
+    ['torchvision', 'timm'],
+    'Whose names the weights get.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string('out', None, 'The file (data: folder) to write.', flag_values=FLAGS)
+flags.DEFINE_boolean(
+    'features',
+    False,
+    "The backbone's maps instead, in features.npz or the .npz of --out.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'masks', None, 'A folder for a PNG of classes for each image.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'overlays', None, 'A folder for pictures of what is found.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'annotations',
+    None,
+    'The COCO .json whose image ids the results get (--format=coco).',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    'metric',
+    None,
+    'By which runs are ranked, such as test/acc_top1.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    'flops', False, 'Also what one image of 224x224 costs.', flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+    'profile',
+    False,
+    'Also the memory of a forward and of a training step; compiles each model.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer('batch', 1, 'Images of a profile.', 1, flag_values=FLAGS)
+flags.DEFINE_boolean(
+    'rehearse',
+    False,
+    "Also live through the run's parts, in seconds.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    'memory',
+    False,
+    'Also what a step takes, and the largest batch that fits.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    'verify', False, 'Also read and check every array.', flag_values=FLAGS
+)
+flags.DEFINE_boolean('json', False, 'JSON, not a table.', flag_values=FLAGS)
+flags.DEFINE_boolean(
+    'debug', False, 'Show full tracebacks on the screen.', flag_values=FLAGS
+)
+flags.DEFINE_boolean(
+    'help', False, 'Show this text.', short_name='h', flag_values=FLAGS
+)
+flags.DEFINE_boolean('version', False, 'Show the version.', flag_values=FLAGS)
