@@ -1,14 +1,18 @@
-"""PyTorch, torchvision and timm for parity tests; a test without them is skipped."""
+"""PyTorch and libraries of its nets for parity tests, which are skipped without them."""
 
 import functools
 import importlib
 
 import pytest
 
+# Class tokens and positions, in the words of all.
+TOKENS = ('cls_token', 'class_token')
+TOKENS += ('pos_embed', 'pos_embedding', 'position_embeddings')
+
 
 @functools.cache
 def peer(name):
-    """The module `torch`, `torchvision` or `timm`, or a skip that says why not."""
+    """The module `torch`, `torchvision`, `timm` or `transformers`, or a skip: why not."""
     torch = pytest.importorskip('torch', reason='needs requirements-peers.txt')
     if name != 'torch':
         _declare_operators(torch)
@@ -41,13 +45,13 @@ def randomise(module, seed=0):
         leaf = name.rpartition('.')[2]
         if leaf == 'running_var':
             tensor.uniform_(0.5, 1.5)
-        elif leaf in ('gamma', 'layer_scale'):
+        elif leaf in ('gamma', 'layer_scale', 'layer_scale_parameter'):
             tensor.uniform_(0.2, 0.8)
         elif tensor.ndim == 1 and leaf == 'weight':
             tensor.uniform_(0.7, 1.3)
         elif tensor.ndim == 1:
             tensor.normal_(0, 0.3)
-        elif leaf in ('cls_token', 'class_token', 'pos_embed', 'pos_embedding'):
+        elif leaf in TOKENS:
             tensor.normal_(0, 0.5)
         elif tensor.ndim == 2:
             tensor.normal_(0, tensor.shape[1] ** -0.5)
