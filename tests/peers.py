@@ -1,4 +1,4 @@
-"""PyTorch and libraries of its nets for parity tests, which are skipped without them."""
+"""PyTorch and its libraries of nets, for parity tests; skips those without them."""
 
 import functools
 import importlib
@@ -12,7 +12,7 @@ TOKENS += ('pos_embed', 'pos_embedding', 'position_embeddings')
 
 @functools.cache
 def peer(name):
-    """The module `torch`, `torchvision`, `timm` or `transformers`, or a skip: why not."""
+    """`torch`, `torchvision`, `timm` or `transformers`, or a skip that says why not."""
     torch = pytest.importorskip('torch', reason='needs requirements-peers.txt')
     if name != 'torch':
         _declare_operators(torch)

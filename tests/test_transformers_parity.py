@@ -1,4 +1,4 @@
-"""Nets of Hugging Face transformers: the same logits here, and their files back again."""
+"""Nets of Hugging Face transformers: the same logits here, and their files again."""
 
 import functools
 

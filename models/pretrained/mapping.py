@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from models.pretrained.complaints import in_one_line
 from models.pretrained.layouts import SAME, Layout
 
 Arrays = Mapping[str, np.ndarray]
@@ -85,7 +86,7 @@ def import_weights(
         arrays, found, shapes = map(_body, (arrays, found, shapes))
     complaints += _differences(rules or (), found, shapes)
     if complaints:
-        raise ValueError(_listed('The weights do not fit this model', complaints))
+        raise ValueError(in_one_line('The weights do not fit this model', complaints))
     return Imported(arrays, replaced, tuple(adapted), tuple(left_out))
 
 
@@ -110,7 +111,7 @@ def export_weights(rules: Sequence[Rule], arrays: Arrays) -> dict[str, np.ndarra
             piece = np.split(np.asarray(array), count, axis=-1)[index]
             foreign[place.name] = np.ascontiguousarray(place.layout.to_foreign(piece))
     if complaints:
-        raise ValueError(_listed('These weights cannot be exported', complaints))
+        raise ValueError(in_one_line('These weights cannot be exported', complaints))
     return foreign
 
 
@@ -181,7 +182,7 @@ def _join(places, foreign, complaints) -> dict[str, np.ndarray]:
         try:
             array = place.layout.to_ours(np.asarray(foreign[name], np.float32))
         except ValueError:
-            complaints.append(f'{name} has shape {foreign[name].shape}')
+            complaints.append(f'{name} has {foreign[name].ndim} axes, which is wrong')
             continue
         parts.setdefault(place.name, {})[place.part] = array
     return {
@@ -226,7 +227,3 @@ def _differences(rules, found, shapes) -> list[str]:
         elif found[path] != shapes[path]:
             lines.append(f'{path} has shape {found[path]}, and wants {shapes[path]}')
     return lines
-
-
-def _listed(what: str, complaints: Sequence[str]) -> str:
-    return '\n  '.join([f'{what}; {len(complaints)} of them differ:', *complaints])
