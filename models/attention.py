@@ -6,11 +6,11 @@ the activations.
 
 import functools
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from models.activations import gelu
+from models.attention_kernels import attend
 from models.drop_path import DropPath
 from models.norms import LayerNorm
 
@@ -47,7 +47,7 @@ class Attention(nnx.Module):
         heads = batch, length, self.num_heads, features // self.num_heads
         parts = jnp.split(self.qkv(tokens), 3, axis=-1)
         query, key, value = (part.reshape(heads) for part in parts)
-        mixed = jax.nn.dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         return self.out(mixed.reshape(tokens.shape))
 
 

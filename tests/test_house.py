@@ -75,6 +75,7 @@ def test_models_know_nothing_of_the_trainer(path):
 
 # Keys, and weight files; not a family's table of names.
 OF_ALL_MODELS = (
+    'models.attention_kernels',
     'models.streams',
     'models.pretrained.downloads',
     'models.pretrained.loading',

@@ -11,6 +11,7 @@ import jaxlib
 import numpy as np
 from jax import export as jax_export
 
+from models.attention_kernels import portable
 from trainer import __version__, files
 from trainer.errors import UserError
 from trainer.predict import Predictor
@@ -122,7 +123,8 @@ def _export(function, image_shape: tuple[int, ...]) -> jax_export.Exported:
     shape = jax_export.symbolic_shape(sizes)
     images = jax.ShapeDtypeStruct(shape, kind_of(image_shape))
     try:
-        return jax_export.export(function, platforms=PLATFORMS)(images)
+        with portable():
+            return jax_export.export(function, platforms=PLATFORMS)(images)
     except (jax.errors.JAXTypeError, ValueError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
