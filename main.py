@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 def run(argv: list[str]) -> int:
     """Parses the flags and calls the command."""
     words = command_line.parse(argv)
-    if FLAGS.version:
+    if FLAGS.version == '' and words[:1] != ['publish']:
         print(f'juniper {__version__}')
         return errors.DONE
     if FLAGS.help or len(argv) == 1:

@@ -126,4 +126,29 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
     'help', False, 'Show this text.', short_name='h', flag_values=FLAGS
 )
-flags.DEFINE_boolean('version', False, 'Show the version.', flag_values=FLAGS)
+flags.DEFINE_string(
+    'version',
+    None,
+    'Alone: show the version. Of publish: the version, such as 1.0.0.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_string('as', None, 'The name to publish under.', flag_values=FLAGS)
+flags.DEFINE_string('note', '', 'One line on what is published.', flag_values=FLAGS)
+flags.DEFINE_string(
+    'licence', '', 'Of the data that was learnt from.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'model',
+    None,
+    'A published model in place of a run: NAME, NAME@1.0.0, NAME@latest or NAME@^1.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    'published', False, 'The published models instead.', flag_values=FLAGS
+)
+flags.DEFINE_string(
+    'registry',
+    None,
+    'Where published models are. Default: $JUNIPER_REGISTRY, else registry.',
+    flag_values=FLAGS,
+)

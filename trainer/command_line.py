@@ -25,13 +25,20 @@ def parse(argv: list[str]) -> list[str]:
     for name in FLAGS:
         FLAGS[name].unparse()
     try:
-        return FLAGS([argv[0], *map(spell_out, argv[1:])])[1:]
+        return FLAGS([argv[0], *map(spell_out, _asked_alone(argv[1:]))])[1:]
     except flags.UnrecognizedFlagError as error:
         given = error.flagname
         hint = nearest(given, [n for n in FLAGS if n != 'h'], prefix='--')
         raise UserError(f'There is no flag --{given}{hint}') from error
     except (flags.Error, ValueError) as error:
         raise UserError(_reworded(error)) from error
+
+
+def _asked_alone(arguments: list[str]) -> list[str]:
+    """`--version` has a value where something is published, and else stands alone."""
+    if 'publish' in arguments:
+        return arguments
+    return [f'{word}=' if word == '--version' else word for word in arguments]
 
 
 def spell_out(argument: str) -> str:

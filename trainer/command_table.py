@@ -4,8 +4,9 @@ import dataclasses
 
 CONFIG = ('gin_file', 'gin_bindings', 'gin_imports', 'workdir', 'resume', 'name')
 CONFIG_ALONE = tuple(flag for flag in CONFIG if flag != 'resume')
+PUBLISHED = ('model', 'registry')
 RUN = ('workdir', 'resume', 'checkpoint', 'gin_imports')
-ALWAYS = ('debug', 'help', 'h', 'version')
+ALWAYS = ('debug', 'help', 'h')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,19 +46,27 @@ COMMANDS = {
     ),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(
-        'what a run says of images, as rows, masks, overlays or features',
-        (*RUN, 'top', 'format', 'out', 'features', 'masks', 'overlays', 'annotations'),
+        'what a run, or a published model, says of images: rows, masks, features',
+        (
+            *(*RUN, *PUBLISHED, 'top', 'format', 'out'),
+            *('features', 'masks', 'overlays', 'annotations'),
+        ),
         'FILES',
         ('jsonl', 'csv', 'coco'),
     ),
     'export': Command(
         'write a run for others: weights for PyTorch, a StableHLO program',
-        (*RUN, 'format', 'naming', 'out'),
+        (*RUN, *PUBLISHED, 'format', 'naming', 'out'),
         formats=('safetensors', 'stablehlo'),
     ),
+    'publish': Command(
+        'keep a run under a name and a version, for good',
+        ('as', 'version', 'note', 'licence', 'checkpoint', 'registry', 'gin_imports'),
+        'DIR',
+    ),
     'models': Command(
-        'models by name, and their sizes',
-        ('flops', 'profile', 'batch', 'json'),
+        'models by name, and their sizes; or those that are published',
+        ('flops', 'profile', 'batch', 'published', 'verify', 'registry', 'json'),
         '[NAMES]',
     ),
     'runs': Command('how runs stand: status, age, step, score', ('json',), '[DIR]'),

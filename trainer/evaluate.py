@@ -118,6 +118,7 @@ def evaluate_run(
     """
     directory = pathlib.Path(directory)
     experiment = experiment_of(directory)
+    rundir.check_open(directory)
     _check_split(experiment, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = chosen_step(store, checkpoint)

@@ -17,7 +17,7 @@ from flax import nnx
 from models.pretrained.preprocessing import HEADER
 from models.pretrained.saving import foreign_weights
 from models.streams import make_rngs
-from trainer import files
+from trainer import files, rundir
 from trainer.errors import UserError
 from trainer.predict import Predictor, open_predictor
 from trainer.stablehlo import stablehlo
@@ -51,6 +51,8 @@ def export(
     if form not in FORMATS:
         choices = ', '.join(FORMATS)
         raise UserError(f'export writes no {form}; choose --format={choices}.')
+    if out is None:
+        rundir.check_open(directory)
     stem = naming if form == 'safetensors' else 'model'
     path = pathlib.Path(out or pathlib.Path(directory) / f'{stem}.{form}')
     contents = FORMATS[form](open_predictor(directory, checkpoint), naming)

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from trainer.errors import UserError
 
 
-def check_local(path: str | os.PathLike) -> None:
-    """Raises UserError for a bucket or another address: runs need a file system."""
+def check_local(path: str | os.PathLike, what: str = 'a run') -> None:
+    """Raises UserError for an address such as a bucket's: we need a file system."""
     if '://' in str(path):
         raise UserError(
-            f'{path} is an address; a run needs a file system, with locks, appends and '
-            f'renames. Give a local folder or a mounted disk, and copy it afterwards '
-            f'(docs/reliability.md says what holds where).'
+            f'{path} is an address; {what} needs a file system, with locks, appends '
+            f'and renames. Give a local folder or a mounted disk, and copy it '
+            f'afterwards (docs/reliability.md says what holds where).'
         )
 
 

@@ -63,11 +63,20 @@ class ImageReader:
         Raises:
           UserError: there is no image; names the file.
         """
-        height, width, channels = self.image_shape
         try:
-            image = read_picture(str(path), channels)
+            image = read_picture(str(path), self.image_shape[-1])
         except Unreadable as error:
             raise UserError(str(error)) from error
+        return self.fitted(image, path)
+
+    def fitted(self, image: np.ndarray, path) -> tuple[np.ndarray, Frame]:
+        """An image [H', W', C] at the net's size [H, W, C], and where it lies there.
+
+        Args:
+          image: uint8.
+          path: what it is called where it is told of.
+        """
+        height, width, _ = self.image_shape
         image, frame = self._transformed(image)
         if image.shape != self.image_shape:
             if next(self._resized) == 0:

@@ -13,6 +13,8 @@ from trainer.errors import DONE, UserError
 from trainer.questions import run_of
 from trainer.screen import tell
 
+OF_RUNS = ('workdir', 'resume', 'checkpoint')  # flags that name a net of a run
+
 
 def predict(flags, words: Sequence[str]) -> int:
     """What a run says of image files, as rows, COCO results, masks and overlays."""
@@ -21,10 +23,10 @@ def predict(flags, words: Sequence[str]) -> int:
             'predict needs images: give files, folders or globs, as in '
             '`python main.py predict photos/ --workdir=runs/NAME_TIME`.'
         )
-    directory = run_of(flags, 'predict')
+    source = source_of(flags, 'predict')
     answers.check_out(flags.out)
     if flags.features:
-        return features(flags, directory, words)
+        return features(flags, source, words)
     form = flags.format or answers.format_of(flags.out)
     if flags.annotations and form != 'coco':
         raise UserError('--annotations gives ids to results: add --format=coco.')
@@ -33,19 +35,19 @@ def predict(flags, words: Sequence[str]) -> int:
     from trainer.predict import open_predictor
 
     enable_cache()
-    predictor = open_predictor(directory, flags.checkpoint)
+    predictor = open_predictor(*source)
     images, seen = find_images(words), []
     found = pictured(predictor, images, flags)
     found = (seen.append(path) or (path, one) for path, one in found)
     rows = rows_of(found, predictor.data, flags, form)
     answers.write(answers.lines(rows, form), flags.out)
     tell(
-        f'{len(seen)} of {len(images)} predicted by {directory}, step {predictor.step}'
+        f'{len(seen)} of {len(images)} predicted by {source[0]}, step {predictor.step}'
     )
     return DONE
 
 
-def features(flags, directory: pathlib.Path, words: Sequence[str]) -> int:
+def features(flags, source: tuple[pathlib.Path, str], words: Sequence[str]) -> int:
     """The backbone's maps of image files, as an npz."""
     given = ('format', 'masks', 'overlays', 'annotations', 'top')
     for flag in (flag for flag in given if flags[flag].present):
@@ -62,23 +64,63 @@ def features(flags, directory: pathlib.Path, words: Sequence[str]) -> int:
 
     answers.check_out(out)
     enable_cache()
-    predictor = open_predictor(directory, flags.checkpoint)
+    predictor = open_predictor(*source)
     shapes = write_features(predictor, find_images(words), out)
     maps = ', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())
-    tell(f'wrote {out} of {directory}, step {predictor.step}: files, {maps}')
+    tell(f'wrote {out} of {source[0]}, step {predictor.step}: files, {maps}')
     return DONE
 
 
 def export(flags, words: Sequence[str]) -> int:
     """Writes a run's net for others, such as weights that PyTorch loads."""
-    directory = run_of(flags, 'export')
+    directory, checkpoint = source_of(flags, 'export')
     answers.check_out(flags.out)
     from trainer import export as room
 
-    form = flags.format or 'safetensors'
-    options = {'naming': flags.naming, 'checkpoint': flags.checkpoint}
-    tell(f'wrote {room.export(directory, form, out=flags.out, **options)}')
+    form, out = flags.format or 'safetensors', flags.out
+    if flags.model and not out:
+        out = f'{directory.parent.name}-{directory.name}.{form}'
+    options = {'naming': flags.naming, 'checkpoint': checkpoint}
+    tell(f'wrote {room.export(directory, form, out=out, **options)}')
     return DONE
+
+
+def publish(flags, words: Sequence[str]) -> int:
+    """Keeps a run's net under a name and a version."""
+    name = flags['as'].value
+    if len(words) != 1 or not name or not flags.version:
+        raise UserError(
+            'publish needs one run, a name and a version: '
+            'python main.py publish runs/NAME_TIME --as=NAME --version=1.0.0.'
+        )
+    from trainer import registry
+
+    said = {'note': flags.note, 'licence': flags.licence}
+    options = {'checkpoint': flags.checkpoint, 'root': flags.registry}
+    made = registry.publish(words[0], name, flags.version, **said, **options)
+    tell(
+        f'published {made}: {made.path}, {made.bytes / 1e6:,.1f} MB, sha256 '
+        f'{made.sha256[:12]}; {made.path / "card.md"} says what it is'
+    )
+    return DONE
+
+
+def source_of(flags, command: str) -> tuple[pathlib.Path, str]:
+    """The run that flags name, or the verified version, and its checkpoint.
+
+    Raises:
+      UserError: neither is named, or both, or it is not there, or is damaged.
+    """
+    if flags.model is None:
+        if flags.registry is not None:
+            raise UserError('--registry is where --model is looked for: add --model.')
+        return run_of(flags, command), flags.checkpoint
+    for flag in (flag for flag in OF_RUNS if flags[flag].present):
+        raise UserError(f'--model says which net, and so does --{flag}: give one.')
+    from trainer import registry
+
+    published = registry.find(flags.model, flags.registry).verify()
+    return published.path, str(published.step)
 
 
 def pictured(predictor, images: Sequence[pathlib.Path], flags) -> Iterable[tuple]:
@@ -107,4 +149,8 @@ def rows_of(found: Iterable[tuple], data, flags, form: str) -> Iterable[dict]:
     return itertools.chain.from_iterable(results)
 
 
-COMMANDS: dict[str, Callable] = {'export': export, 'predict': predict}
+COMMANDS: dict[str, Callable] = {
+    'export': export,
+    'predict': predict,
+    'publish': publish,
+}

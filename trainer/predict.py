@@ -97,7 +97,7 @@ class Predictor:
     @property
     def normalisation(self) -> tuple:
         """Mean and std that an image is brought to, in units of [0, 1]."""
-        return self._images.normalisation(pixels=len(self._image_shape) == 3)
+        return self.images.normalisation(pixels=len(self._image_shape) == 3)
 
     def rows(self, paths: Sequence[pathlib.Path], top: int = 5) -> Iterator[dict]:
         """What `predict` returns, row by row as it comes; raises as `found` does."""
@@ -126,7 +126,7 @@ class Predictor:
 
     def from_pixels(self, function: Function) -> Function:
         """The same function of images in uint8, which it normalises."""
-        prepare = steps.make_prepare(self._images)
+        prepare = steps.make_prepare(self.images)
 
         def run(params, model_state, images):
             return function(params, model_state, prepare({'image': images})['image'])
@@ -155,7 +155,7 @@ class Predictor:
     def _framed(self, paths, function: Function):
         """As `outputs`, with the frames of the files."""
         size, batch = self._batch_size(len(paths)), ()
-        reader = ImageReader(self._images.host_transforms, self._image_shape)
+        reader = ImageReader(self.images.host_transforms, self._image_shape)
         run = self._compile(function, size)
         for batch in _batches(_read(reader, paths, READ_AHEAD * size), size):
             named, framed = zip(*batch, strict=True)
@@ -174,7 +174,7 @@ class Predictor:
             )
 
     @property
-    def _images(self):
+    def images(self):
         """The data as the run was evaluated on it."""
         experiment = self.job.experiment
         return experiment.eval_data or experiment.test_data or experiment.train_data
@@ -186,7 +186,7 @@ class Predictor:
     def _batch_size(self, count: int) -> int:
         """As in evaluation; for few images the next power of two. Fills all devices."""
         devices = self.job.mesh.size
-        size = min(self._images.batch, 1 << max(0, count - 1).bit_length())
+        size = min(self.images.batch, 1 << max(0, count - 1).bit_length())
         return -(-size // devices) * devices
 
     def _compile(self, function: Function, size: int):

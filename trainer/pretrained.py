@@ -23,6 +23,7 @@ from trainer import manifest as manifests
 from trainer.errors import UserError
 from trainer.experiment import Experiment
 from trainer.network import Network
+from trainer.registry import shelf
 
 FILE = 'pretrained.json'
 DATA = ('train_data', 'eval_data', 'test_data')
@@ -108,16 +109,24 @@ def remember(directory: pathlib.Path, loaded: Pretrained) -> None:
 
 
 def _file(location: str) -> WeightFile:
+    if shelf.is_reference(location):
+        return _of_version(shelf.find(location))
+    if (pathlib.Path(location) / rundir.PUBLISHED).exists():
+        return _of_version(shelf.read(pathlib.Path(location)))
     if rundir.is_run(location):
-        return _of_run(pathlib.Path(location))
+        return _of_run(pathlib.Path(location), 'best')
     return read_weights(fetched(location))
 
 
-def _of_run(directory: pathlib.Path) -> WeightFile:
-    """The weights of a run's best checkpoint, with the normalisation it was fed."""
+def _of_version(published: shelf.Published) -> WeightFile:
+    return _of_run(published.verify().path, str(published.step))
+
+
+def _of_run(directory: pathlib.Path, checkpoint: str) -> WeightFile:
+    """The weights of a run's checkpoint, with the normalisation it was fed."""
     from trainer.predict import open_predictor
 
-    predictor = open_predictor(directory, 'best')
+    predictor = open_predictor(directory, checkpoint)
     arrays = jax.device_get({**predictor.params, **predictor.model_state})
     mean, std = predictor.normalisation
     known = {'mean': np.ravel(mean).tolist(), 'std': np.ravel(std).tolist()}

@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from trainer import answers, files, rundir
 from trainer.errors import DONE, USER_ERROR, UserError
-from trainer.screen import tell
+from trainer.screen import tell, warn
 
 
 def models(flags, words: Sequence[str]) -> int:
     """Models by name with their parameters; --flops and --profile tell their costs."""
+    if flags.published:
+        return published(flags, words)
+    for flag in (flag for flag in ('verify', 'registry') if flags[flag].present):
+        raise UserError(f'--{flag} is of published models: add --published.')
     from trainer import model_table
 
     if flags['batch'].present and not flags.profile:
@@ -33,6 +37,24 @@ def models(flags, words: Sequence[str]) -> int:
         return _say_json(sizes)
     header = model_table.header(flags.flops, flags.profile)
     return _say(itertools.chain([header], sizes))
+
+
+def published(flags, words: Sequence[str]) -> int:
+    """The versions of the registry; with --verify every byte of them is read."""
+    for flag in (f for f in ('flops', 'profile', 'batch') if flags[f].present):
+        raise UserError(f'--published lists the registry, so --{flag} says nothing.')
+    from trainer.registry import catalogue
+
+    found, damaged = catalogue.listing(words, flags.registry, flags.verify)
+    if flags.json:
+        _say_json(found)
+    elif found:
+        _say([catalogue.table_of(found, time.time())])
+    elif not damaged:
+        tell(f'Nothing is published in {catalogue.root_of(flags.registry)}.')
+    for line in damaged:
+        warn(line)
+    return USER_ERROR if damaged else DONE
 
 
 def doctor(flags, words: Sequence[str]) -> int:

@@ -25,6 +25,7 @@ RESULTS = 'results.json'
 TIMES = 'times.json'
 ORIGINS = 'origins.json'
 REPORT = 'report.html'
+PUBLISHED = 'published.json'
 LEFT_OUT = 'left_out.json'
 LOG = 'log.txt'
 CHECKPOINTS = 'checkpoints'
@@ -64,6 +65,7 @@ def open_workdir(path: str | os.PathLike) -> pathlib.Path:
     """
     files.check_local(path)
     path = pathlib.Path(path).expanduser()
+    check_open(path)
     try:
         foreign = [] if is_run(path) else sorted(_foreign_files(path))
     except FileNotFoundError:
@@ -122,6 +124,15 @@ def is_run(path: str | os.PathLike) -> bool:
     except (OSError, UserError):
         return False
     return isinstance(flat, dict) and FORMAT_KEY in flat
+
+
+def check_open(directory: str | os.PathLike) -> None:
+    """Raises UserError for a run that is published: nothing is written into it."""
+    if (pathlib.Path(directory) / PUBLISHED).exists():
+        raise UserError(
+            f'{directory} is a published version, which stays as it is; name the run '
+            f'that it came from, or begin one with its weights (Net.pretrained).'
+        )
 
 
 def write_config(directory: str | os.PathLike, flat: dict[str, object]) -> None:

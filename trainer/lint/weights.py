@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 from models.pretrained.downloads import is_remote
 from trainer import rundir
+from trainer.errors import UserError
 from trainer.lint.config import Config
 from trainer.lint.finding import Finding
 from trainer.lint.nearest import nearest
 from trainer.lint.values import filled
+from trainer.registry import shelf
 
 PARAMETER = ('models.net.Net', 'pretrained')
 
@@ -23,15 +25,28 @@ def absent(config: Config) -> Iterator[Finding]:
         if config.key(binding)[1:] != PARAMETER:
             continue
         location, source = filled(binding.value, config), config.source(binding)
-        if isinstance(location, str) and not _is_there(location):
+        if isinstance(location, str) and (wrong := _wrong(location)):
             reader = '' if source is binding else f' (read by {binding})'
-            said = f'{source} = {location!r}{reader} {_instead(location)}'
+            said = f'{source} = {location!r}{reader} {wrong}'
             yield Finding(source.place, said)
 
 
-def _is_there(location: str) -> bool:
+def _wrong(location: str) -> str:
+    """What is wrong with a place of weights; '' where nothing is."""
     path = pathlib.Path(location).expanduser()
-    return is_remote(location) or path.is_file() or rundir.is_run(path)
+    if shelf.is_reference(location):
+        return _unpublished(location)
+    if is_remote(location) or path.is_file() or rundir.is_run(path):
+        return ''
+    return _instead(location)
+
+
+def _unpublished(location: str) -> str:
+    try:
+        shelf.find(location)
+    except UserError as error:
+        return f'is not published: {error}'
+    return ''
 
 
 def _instead(location: str) -> str:
@@ -42,4 +57,7 @@ def _instead(location: str) -> str:
     near = nearest(path.name, [other.name for other in beside])
     if near:
         return f"is not there; did you mean '{path.with_name(near)}'?"
-    return 'is not there; name a file, a run, hf://owner/repository/file or https://...'
+    return (
+        'is not there; name a file, a run, a published NAME@VERSION, '
+        'hf://owner/repository/file or https://...'
+    )

@@ -31,6 +31,7 @@ def write_report(directory: str | os.PathLike) -> pathlib.Path:
       OSError: it cannot be written.
     """
     directory = pathlib.Path(directory)
+    rundir.check_open(directory)
     path = directory / rundir.REPORT
     files.write_text(path, report(Record(directory)))
     return path
