@@ -1,174 +1,140 @@
-"""One train step beside PyTorch: `python -m benchmarks.train_step --model=vit_ti4`.
+"""One train step beside PyTorch, a line for each net: `python -m benchmarks.train_step`.
 
-`--table` measures every kind of net at 32 and 224 pixels, a line each.
-
-Forward, backward and AdamW in float32 on this machine's CPU, all cores for both.
-The sides take turns in one process, so that a machine busy with other work slows
-both alike; what counts is the ratio.
+Forward, backward and AdamW in float32 on this machine's CPU, all cores for both. Each
+side has a process of its own, and they take turns, so that a machine busy with other
+work slows both alike; what counts is the ratio. What goes on is told on stderr.
 """
 
 import argparse
-import functools
+import fnmatch
+import json
 import os
 import platform
+import queue
 import statistics
+import subprocess
+import sys
+import threading
 import time
 
-import jax
-import numpy as np
-import optax
-from flax import nnx
+from benchmarks.step_sides import VARIANTS
 
-from models import MLP, Classifier, Net, ResNet, Segmenter, UNet, ViT
-
-# The backbone, and the (size, channels, batch) that it is measured at unless said.
-CASES = {
-    'resnet18': (functools.partial(ResNet, depth=18, stem='small'), (8, 1, 128)),
-    'resnet18_imagenet': (functools.partial(ResNet, depth=18), (224, 3, 8)),
-    'vit_ti4': (functools.partial(ViT, size='Ti/4'), (32, 3, 64)),
-    'vit_ti16': (functools.partial(ViT, size='Ti/16'), (224, 3, 8)),
-    'unet': (functools.partial(UNet, width=16, depth=3), (32, 3, 32)),
-    'mlp': (MLP, (32, 3, 128)),
+# name -> (model, height and width, channels, batch)
+ROWS = {
+    'mlp@32': ('mlp', 32, 3, 128),
+    'mlp@224': ('mlp', 224, 3, 32),
+    'vit_ti4@32': ('vit_ti4', 32, 3, 16),
+    'vit_ti16@224': ('vit_ti16', 224, 3, 8),
+    'resnet18@8': ('resnet18', 8, 1, 128),
+    'resnet18@32': ('resnet18', 32, 3, 16),
+    'resnet18@224': ('resnet18_imagenet', 224, 3, 8),
+    'unet@32': ('unet', 32, 3, 32),
+    'unet@224': ('unet', 224, 3, 2),
 }
-HEADS = {'unet': functools.partial(Segmenter, fpn=None)}
-# What --table measures: (model, size, batch).
-TABLE = (
-    ('mlp', 32, 128),
-    ('vit_ti4', 32, 16),
-    ('unet', 32, 32),
-    ('resnet18', 32, 16),
-    ('mlp', 224, 32),
-    ('vit_ti16', 224, 8),
-    ('unet', 224, 2),
-    ('resnet18_imagenet', 224, 8),
-)
+HEADER = """\
+| net | images | juniper, ms | torch eager, ms | times as fast | of CPU time \
+| quickest torch, ms | times as fast |
+|---|---|---|---|---|---|---|---|"""
 
 
-def juniper_step(name, images, labels):
-    """A function of nothing that trains one step and waits for it.
+class Side:
+    """A process that trains a step when told; left without an answer, it is ended."""
 
-    The way the trainer goes: split once, plain `jax.jit`, buffers donated.
-    """
-    net = functools.partial(
-        Net,
-        CASES[name][0],
-        HEADS.get(name, Classifier),
-        input_shape=images.shape[1:],
-        num_outputs=10,
-    )
-    model = jax.jit(lambda key: net(rngs=nnx.Rngs(key)))(jax.random.key(0))
-    graph, params, rest = nnx.split(model, nnx.Param, ...)
-    optimizer = optax.adamw(1e-3, weight_decay=1e-4)
-    train = _jitted(graph, optimizer)
-    state = params, rest, optimizer.init(params)
-
-    def step():
-        nonlocal state
-        state, loss = train(state, images, labels)
-        return float(loss)
-
-    return step
-
-
-def _jitted(graph, optimizer):
-    def loss_of(params, rest, images, labels):
-        model = nnx.merge(graph, params, rest, copy=True)
-        losses = optax.softmax_cross_entropy_with_integer_labels(model(images), labels)
-        return losses.mean(), nnx.state(model, nnx.Not(nnx.Param))
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def train(state, images, labels):
-        params, rest, opt_state = state
-        gradient = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, rest), grads = gradient(params, rest, images, labels)
-        updates, opt_state = optimizer.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), rest, opt_state), loss
-
-    return train
-
-
-def alternate(sides: dict, rounds: int, steps: int = 2) -> dict:
-    """Milliseconds of every step of every side, `steps` a turn after two to warm up."""
-    for step in sides.values():
-        step(), step()
-    times = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, step in sides.items():
-            for _ in range(steps):
-                start = time.perf_counter()
-                step()
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return times
-
-
-def main():
-    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    flags.add_argument('--model', choices=CASES, default='resnet18')
-    flags.add_argument('--size', type=int, help='height and width')
-    flags.add_argument('--channels', type=int)
-    flags.add_argument('--batch', type=int)
-    flags.add_argument('--rounds', type=int, default=20, help='two steps a side each')
-    flags.add_argument('--table', action='store_true', help='all of TABLE, a line each')
-    flags = flags.parse_args()
-    if flags.table:
-        return table(flags.rounds)
-    size, channels, batch = CASES[flags.model][1]
-    size, channels = flags.size or size, flags.channels or channels
-    shape = (flags.batch or batch, size, size, channels)
-    print(f'{flags.model}, {shape}, float32, {_processor()}')
-    return report(measured(flags.model, shape, flags.rounds))
-
-
-def measured(model: str, shape: tuple[int, ...], rounds: int) -> dict:
-    """Milliseconds of every step of every side, on drawn images `[B, H, W, C]`."""
-    draw = np.random.default_rng(0)
-    images = draw.random(shape, dtype=np.float32)
-    labels = draw.integers(0, 10, shape[:3] if model in HEADS else shape[0])
-    problem = model, images, labels
-    sides = {'juniper': juniper_step(*problem), **_torch_sides(*problem)}
-    return alternate(sides, rounds)
-
-
-def table(rounds: int) -> None:
-    """Prints a line for each problem, with the quickest of torch's four ways."""
-    print(f'float32, {_processor()}\n| model | images | ms | torch | ratio |')
-    print('|---|---|---|---|---|')
-    for model, size, batch in TABLE:
-        times = measured(model, (batch, size, size, 3), rounds)
-        ours, *others = (statistics.median(spent) for spent in times.values())
-        best = min(others, default=float('nan'))
-        images = f'{batch} x {size}x{size}x3'
-        line = f'| {model} | {images} | {ours:.1f} | {best:.1f} | {ours / best:.2f} |'
-        print(line, flush=True)
-
-
-def _torch_sides(*problem) -> dict:
-    try:
-        from benchmarks.peers import torch_step
-    except ModuleNotFoundError as missing:
-        print(f'No torch here ({missing}): Juniper alone. See requirements-peers.txt.')
-        return {}
-    layouts = {'torch eager': False, 'torch channels_last': True}
-    return {
-        name + (', fused AdamW' if fused else ''): torch_step(
-            *problem, channels_last=channels_last, fused=fused
+    def __init__(self, python: str, side: str, row: tuple, patience: float):
+        module = ['-m', 'benchmarks.step_sides', side]
+        self.process = subprocess.Popen(
+            [python, *module, *map(str, row)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for name, channels_last in layouts.items()
-        for fused in (False, True)
+        self.side, self.patience, self.answers = side, patience, queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        for line in self.process.stdout:
+            self.answers.put(json.loads(line))
+        self.answers.put(None)
+
+    def steps(self, variant: str, count: int) -> list[list[float]]:
+        """`[[wall, cpu], ...]` in ms; RuntimeError where none comes in time."""
+        try:
+            print(variant, count, file=self.process.stdin, flush=True)
+            answer = self.answers.get(timeout=self.patience)
+        except (OSError, queue.Empty) as error:
+            raise RuntimeError(f'{self.side} said nothing ({error!r})') from error
+        if answer is None:
+            raise RuntimeError(f'{self.side} ended with code {self.process.wait()}')
+        return answer
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def measured(row: tuple, flags) -> dict[tuple[str, str], list[list[float]]]:
+    """Milliseconds of every step of each variant of each side, taking turns.
+
+    Raises:
+      RuntimeError: a side ended, or did not answer in time.
+    """
+    pythons = {'juniper': sys.executable, 'torch': flags.peer_python}
+    sides = {
+        name: Side(python, name, row, flags.patience)
+        for name, python in pythons.items()
     }
+    turns = [(side, variant) for side in sides for variant in VARIANTS[side]]
+    if flags.eager_only:
+        turns = [(side, VARIANTS[side][0]) for side in sides]
+    try:
+        times = {turn: [] for turn in turns}
+        for number in range(1 + flags.rounds):
+            for side, variant in turns:
+                spent = sides[side].steps(variant, flags.steps if number else 1)
+                times[side, variant] += spent if number else []  # the first one warms
+            progress('.')
+        return times
+    finally:
+        for side in sides.values():
+            side.close()
 
 
-def report(times: dict) -> None:
-    """Prints median, quartiles and minimum of each side, and juniper's ratio to it."""
-    ours = statistics.median(times['juniper'])
-    print(f'{"ms a step":34} median   quartiles       min   juniper / this')
-    for name, spent in times.items():
-        low, middle, high = statistics.quantiles(spent, n=4)
-        line = f'{name:34} {middle:6.1f}   {low:6.1f} {high:6.1f}  {min(spent):6.1f}'
-        print(f'{line}   {ours / middle:.2f}')
+def line(name: str, row: tuple, times: dict) -> str:
+    """A row of the table: medians (quartiles), and how often ours fits into theirs."""
+    ours, eager, *_ = (walls(spent) for spent in times.values())
+    computed = [statistics.median(cpu for _, cpu in spent) for spent in times.values()]
+    _, *theirs = times
+    quickest = min(theirs, key=lambda turn: statistics.median(walls(times[turn])))
+    best = walls(times[quickest])
+    _, size, channels, batch = row
+    cells = [
+        name,
+        f'{batch} x {size}x{size}x{channels}',
+        spread(ours),
+        spread(eager),
+        f'{statistics.median(eager) / statistics.median(ours):.2f}',
+        f'{computed[1] / computed[0]:.2f}',
+        f'{statistics.median(best):.1f} ({quickest[1]})',
+        f'{statistics.median(best) / statistics.median(ours):.2f}',
+    ]
+    return f'| {" | ".join(cells)} |'
 
 
-def _processor() -> str:
+def walls(spent: list[list[float]]) -> list[float]:
+    return [wall for wall, _ in spent]
+
+
+def spread(values: list[float]) -> str:
+    """'12.3 (11.9-13.0)': the median and the quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f'{middle:.1f} ({low:.1f}-{high:.1f})'
+
+
+def progress(text: str):
+    print(text, end='', file=sys.stderr, flush=True)
+
+
+def processor() -> str:
     """The processor's name and number of cores."""
     name = platform.processor() or platform.machine()
     if os.path.exists('/proc/cpuinfo'):
@@ -176,6 +142,33 @@ def _processor() -> str:
             names = [line for line in info if line.startswith('model name')]
         name = names[0].split(':')[1].strip() if names else name
     return f'{name}, {os.cpu_count()} cores'
+
+
+def arguments(given=None):
+    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument('rows', nargs='*', default=['*'], help='such as "vit*"; all')
+    flags.add_argument('--rounds', type=int, default=10, help='turns of each side')
+    flags.add_argument('--steps', type=int, default=2, help='of a side in one turn')
+    flags.add_argument('--eager-only', action='store_true', help='no other torch')
+    flags.add_argument('--peer-python', default=sys.executable, help='one with torch')
+    flags.add_argument('--patience', type=float, default=300, help='seconds for a turn')
+    return flags.parse_args(given)
+
+
+def main(given=None):
+    flags = arguments(given)
+    names = [n for n in ROWS if any(fnmatch.fnmatch(n, glob) for glob in flags.rows)]
+    if not names or flags.rounds * flags.steps < 2:
+        sys.exit(f'Name rows of {", ".join(ROWS)}, and at least two steps.')
+    print(f'float32, {processor()}\n{HEADER}', flush=True)
+    for name in names:
+        start = time.perf_counter()
+        progress(f'{name} ')
+        try:
+            print(line(name, ROWS[name], measured(ROWS[name], flags)), flush=True)
+        except RuntimeError as error:
+            print(f'| {name} | not measured: {error} |', flush=True)
+        progress(f' {time.perf_counter() - start:.0f} s\n')
 
 
 if __name__ == '__main__':
