@@ -1,4 +1,4 @@
-"""One train step beside PyTorch, a line for each net: `python -m benchmarks.train_step`.
+"""One train step beside PyTorch, a line a net: `python -m benchmarks.train_step`.
 
 Forward, backward and AdamW in float32 on this machine's CPU, all cores for both. Each
 side has a process of its own, and they take turns, so that a machine busy with other
