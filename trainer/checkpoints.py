@@ -1,8 +1,8 @@
 """Checkpoints that are verified: what is restored is what was saved, or is refused.
 
 Knows steps, manifests and fingerprints; nothing of what a state means. Decisions are
-read from the disk, never from memory. One process; `restore` and `save` belong to the
-run that holds the directory, the others only read.
+read from the disk, never from memory, by process 0 of several for all of them.
+`restore` and `save` belong to the run that holds the directory, the others only read.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from trainer import manifest as manifests
-from trainer import orbax_files, state_files
+from trainer import orbax_files, processes, state_files
 from trainer.errors import TrainingFailed, UserError
 from trainer.manifest import Damaged
 from trainer.screen import warn
@@ -79,9 +79,9 @@ class CheckpointStore:
         """
         self.wait()
         sealed = state_files.seal(manifest, step, state)
-        if self._is_saved(sealed):
+        if processes.told(self._is_saved(sealed)):
             return
-        orbax_files.remove_unfinished(self.directories.root)
+        self._tidy()
         try:
             future = state_files.start_save(self.directories[step], state, sealed)
         except Exception as error:
@@ -107,10 +107,11 @@ class CheckpointStore:
                 f'disk for over {SLOW_SECONDS} s; the run waits for it.'
             )
         try:
-            pending.future.result()
+            processes.together(pending.future.result, Exception)
         except Exception as error:
             raise self._failure(pending.step, error) from error
-        self.directories.keep(self.keep, pending.keep_steps)
+        if processes.is_main():
+            self.directories.keep(self.keep, pending.keep_steps)
         return pending.step
 
     def steps(self) -> list[int]:
@@ -166,29 +167,41 @@ class CheckpointStore:
           UserError: from `check`; or the state has other leaves, shapes or types; or
             all checkpoints are damaged.
         """
-        self.directories.forget_deleted()
-        orbax_files.remove_unfinished(self.directories.root)
-        for step in reversed(self.steps()):
+        self._tidy()
+        for step in reversed(processes.told(self.steps())):
             path = self.directories[step]
             try:
-                manifest = manifests.read(path)
+                manifest = processes.together(lambda p=path: manifests.read(p), Damaged)
                 check(manifest)
                 state = state_files.load(path, manifest, abstract_state)
             except Damaged as damage:
-                aside = self.directories.set_aside(step).name
-                warn(
-                    f'the checkpoint of step {step} is damaged ({damage}); it is now '
-                    f'{aside}, and the one before it is used.'
-                )
+                self._set_aside(step, damage)
             else:
-                self.directories.forget_corrupt(CORRUPT_KEPT)
+                if processes.is_main():
+                    self.directories.forget_corrupt(CORRUPT_KEPT)
                 return state, manifest
-        if self.directories.steps(CORRUPT):
+        if processes.told(self.directories.steps(CORRUPT)):
             raise UserError(
                 f'All checkpoints in {self.directories.root} are damaged. Restore them '
                 f'from a copy, or delete this directory to train from the beginning.'
             )
         return None
+
+    def _tidy(self) -> None:
+        """Ends what was interrupted of deletions and saves, before any goes on."""
+        if processes.is_main():
+            self.directories.forget_deleted()
+            orbax_files.remove_unfinished(self.directories.root)
+        processes.told(None)
+
+    def _set_aside(self, step: int, damage: Damaged) -> None:
+        if processes.is_main():
+            aside = self.directories.set_aside(step).name
+            warn(
+                f'the checkpoint of step {step} is damaged ({damage}); it is now '
+                f'{aside}, and the one before it is used.'
+            )
+        processes.told(None)
 
     def _is_saved(self, sealed: dict) -> bool:
         """True if the disk has the same state of this step already."""
@@ -204,9 +217,10 @@ class CheckpointStore:
 
     def _failure(self, step: int, error: Exception) -> SaveFailed:
         """Removes what was written of a step, and says why it could not be saved."""
-        orbax_files.remove_unfinished(self.directories.root, step)
-        self.directories.delete(step)  # there if only its way to the disk failed
-        steps = self.steps()
+        if processes.is_main():
+            orbax_files.remove_unfinished(self.directories.root, step)
+            self.directories.delete(step)  # there if only its way to the disk failed
+        steps = processes.told(self.steps())
         then = f'resume from step {steps[-1]}' if steps else 'start again'
         return SaveFailed(
             f'The checkpoint of step {step} could not be written to '
@@ -225,7 +239,8 @@ class CheckpointStore:
 def _finish(future, directory) -> None:
     """Waits for Orbax, and until what it wrote would outlive a loss of power."""
     future.result()
-    orbax_files.make_durable(directory)
+    if processes.is_main():
+        orbax_files.make_durable(directory)
 
 
 def _listed(steps: list[int]) -> str:

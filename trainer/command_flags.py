@@ -51,6 +51,26 @@ flags.DEFINE_integer(
     0,
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    'coordinator',
+    None,
+    'HOST:PORT of process 0 of several (docs/tpu.md); the next port is used as well. '
+    'Default: as Slurm, Open MPI, GKE or a TPU say.',
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    'process_id', None, 'Which of several processes this is.', 0, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    'num_processes', None, 'How many processes there are.', 1, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    'join_seconds',
+    300,
+    'How long several processes wait for each other at the start.',
+    0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_string('checkpoint', 'best', 'best, last or a step.', flag_values=FLAGS)
 flags.DEFINE_integer(
     'top', 5, 'How many classes, the likeliest first.', 1, flag_values=FLAGS

@@ -6,6 +6,7 @@ CONFIG = ('gin_file', 'gin_bindings', 'gin_imports', 'workdir', 'resume', 'name'
 CONFIG_ALONE = tuple(flag for flag in CONFIG if flag != 'resume')
 PUBLISHED = ('model', 'registry')
 RUN = ('workdir', 'resume', 'checkpoint', 'gin_imports')
+PROCESSES = ('coordinator', 'process_id', 'num_processes', 'join_seconds')
 ALWAYS = ('debug', 'help', 'h')
 
 
@@ -28,14 +29,15 @@ class Command:
 
 COMMANDS = {
     'train': Command(
-        'train a model, or go on with a run (the default)', (*CONFIG, 'restarts')
+        'train a model, or go on with a run (the default)',
+        (*CONFIG, 'restarts', *PROCESSES),
     ),
     'check': Command(
         'find every mistake in a config before anything runs',
         (*CONFIG, 'rehearse', 'memory', 'json'),
     ),
     'data': Command('report on the data of a config', (*CONFIG, 'out', 'json')),
-    'evaluate': Command('score a run', (*RUN, 'split')),
+    'evaluate': Command('score a run', (*RUN, 'split', *PROCESSES)),
     'search': Command(
         'try the values of Experiment.search, or go on doing so', CONFIG_ALONE
     ),

@@ -7,7 +7,7 @@ import json
 import pathlib
 from collections.abc import Callable, Sequence
 
-from trainer import files, model_commands, questions, rundir
+from trainer import files, model_commands, processes, questions, rundir
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
@@ -33,10 +33,11 @@ def run(
     allowed.limit(flags.gin_imports)
     keep_freed_memory()
     collect_garbage_rarely()
-    for room in (questions, model_commands):
-        if name in room.COMMANDS:
-            return room.COMMANDS[name](flags, words)
-    return COMMANDS[name](flags, argv, started)
+    with processes.joined(name, flags):
+        for room in (questions, model_commands):
+            if name in room.COMMANDS:
+                return room.COMMANDS[name](flags, words)
+        return COMMANDS[name](flags, argv, started)
 
 
 def train(flags, argv: Sequence[str], started: float) -> int:

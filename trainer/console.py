@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 
-from trainer import logfile, rundir
+from trainer import logfile, processes, rundir
 from trainer.phases import Phases
 from trainer.progress import ProgressBar
 from trainer.screen import log, say, warn
@@ -23,13 +23,14 @@ class Console:
     """The voice of a run.
 
     Attributes:
-      quiet: says and logs nothing; times phases all the same.
+      quiet: says and logs nothing; times phases all the same. So are all processes
+        but the first, each of which has a log of its own.
       phases: `with console.phases('compile'):` says and times a phase.
     """
 
     def __init__(self, quiet: bool = False, started: float | None = None):
         """Begins to count at `started`, in `time.perf_counter()`'s seconds, or now."""
-        self.quiet = quiet
+        self.quiet = quiet = quiet or not processes.is_main()
         self.phases = Phases(quiet, time.perf_counter() if started is None else started)
 
     def say(self, message: str) -> None:
@@ -57,10 +58,10 @@ class Console:
         Raises:
           OSError: the log cannot be opened.
         """
-        if self.quiet:
+        if self.quiet and processes.is_main():
             yield
             return
-        logfile.setup_log(pathlib.Path(directory) / rundir.LOG)
+        logfile.setup_log(pathlib.Path(directory) / rundir.log_of(processes.index()))
         try:
             yield
         except BaseException:

@@ -15,7 +15,7 @@ import gin
 import numpy as np
 from annotated_types import Ge
 
-from trainer import files
+from trainer import files, processes
 from trainer.errors import TrainingFailed
 from trainer.fingerprints import not_finite
 from trainer.state import TrainState
@@ -102,7 +102,8 @@ def left_out(directory: pathlib.Path, job, skipped, diverged: Diverged) -> tuple
         'action': 'stopped' if stop else 'left out',
         'reproduce': command,
     }
-    _record(directory / RECORD, entry)
+    if processes.is_main():
+        _record(directory / RECORD, entry)
     if stop:
         shown = ', '.join(map(str, examples[:SHOWN]))
         advice = 'lower the learning rate, set adamw.clip_norm'

@@ -11,13 +11,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 
-from trainer import feeding, files, parallel, pretrained, resume, rundir, watchdog
+from trainer import (
+    feeding,
+    files,
+    parallel,
+    pretrained,
+    processes,
+    resume,
+    roll_call,
+    rundir,
+    watchdog,
+)
 from trainer.checkpoints import CheckpointStore
 from trainer.collected import Collector
 from trainer.console import say, table
 from trainer.data import Dataset
 from trainer.errors import Interrupted, UserError
-from trainer.experiment import Experiment, load
+from trainer.experiment import Experiment, describe, load
 from trainer.job import Job, open_job
 from trainer.network import Arrays
 from trainer.results import is_part
@@ -117,12 +127,9 @@ def evaluate_run(
       Interrupted: a signal came; nothing was written.
     """
     directory = pathlib.Path(directory)
-    experiment = experiment_of(directory)
-    rundir.check_open(directory)
-    _check_split(experiment, split)
+    job = _open_split(directory, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
-    step = chosen_step(store, checkpoint)
-    job = open_job(experiment, splits=(split,))
+    step = processes.told(chosen_step(store, checkpoint))
     manifest = store.manifest(step)
     resume.check_class_names(manifest['class_names'], job.datasets['train'].class_names)
     state, _ = store.load(step, job.abstract_state())
@@ -136,8 +143,20 @@ def evaluate_run(
     say(f'{split}: {len(job.datasets[split]):,} examples, checkpoint of step {step}')
     say(score_table(scores, prefix_of(split), names))
     results = {'checkpoint/step': step, 'examples': len(job.datasets[split]), **scores}
-    files.write_json(directory / f'evaluation_{split}.json', results)
+    if processes.is_main():
+        files.write_json(directory / f'evaluation_{split}.json', results)
     return results
+
+
+def _open_split(directory: pathlib.Path, split: str) -> Job:
+    """A run's job with one split, alike in all processes."""
+    experiment = experiment_of(directory)
+    rundir.check_open(directory)
+    _check_split(experiment, split)
+    roll_call.check_config(describe(experiment))
+    job = open_job(experiment, splits=(split,))
+    roll_call.check_job(job)
+    return job
 
 
 def experiment_of(directory: pathlib.Path) -> Experiment:

@@ -74,7 +74,7 @@ def train_batches(
       stride: step -> how many steps are taken at once from there.
       skipped: numbers of batches that are left out.
     """
-    (seed, step), share = position, (jax.process_index(), jax.process_count())
+    (seed, step), share = position, parallel.share(mesh)
     first, is_resident = batch_of(step, skipped), resident.is_resident(dataset)
     held = resident.place_all(dataset, mesh) if is_resident else None
     read = dataset.train_rows if is_resident else dataset.train_batches
@@ -91,7 +91,7 @@ def train_batches(
 
 def eval_batches(dataset: Dataset, mesh: Mesh) -> Iterator[dict]:
     """Global batches that hold every example once."""
-    share = jax.process_index(), jax.process_count()
+    share = parallel.share(mesh)
     if resident.is_resident(dataset):
         held = resident.place_all(dataset, mesh)
         for rows in dataset.eval_rows(*share):

@@ -21,6 +21,7 @@ from trainer.network import make_network
 from trainer.plateau import Plateau
 from trainer.programs import Programs
 from trainer.recipe import Recipe
+from trainer.sharding import spread
 from trainer.state import TrainState, abstract_state, init_state
 from trainer.tasks import Task
 
@@ -96,7 +97,7 @@ class Job:
 
     def fresh_metrics(self, train: bool):
         """The metrics of no example at all, on the mesh."""
-        return jax.device_put(self._no_examples[train], parallel.replicated(self.mesh))
+        return spread(self._no_examples[train], self.mesh)
 
     @functools.cached_property
     def _no_examples(self) -> dict[bool, Collection]:

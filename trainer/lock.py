@@ -12,10 +12,14 @@ import json
 import os
 import pathlib
 import socket
+import time
+from collections.abc import Iterator
 
+from trainer import processes
 from trainer.errors import UserError
 
 LOCK_FILE = '.lock'
+SEEN_SECONDS = 30  # until a network disk shows what another machine wrote
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # some network file systems
 
 
@@ -79,6 +83,41 @@ class RunLock(contextlib.AbstractContextManager):
             f'{self.path.parent} is in use by {who}. Wait for that run or stop it, or '
             f'give another --workdir.'
         )
+
+
+@contextlib.contextmanager
+def locked(directory: str | os.PathLike) -> Iterator[None]:
+    """Holds a run directory for all processes of a run, each of which must see it.
+
+    Raises:
+      UserError: another run holds it, or a process sees another directory there.
+    """
+    lock = RunLock(directory) if processes.is_main() else contextlib.nullcontext()
+    with lock:
+        seen = processes.gather(_sees(pathlib.Path(directory) / LOCK_FILE))
+        blind = [index for index, sees in enumerate(seen) if not sees]
+        if blind:
+            raise UserError(
+                f'{directory} on the machine of process {blind[0]} is not that of '
+                f'process 0; give a --workdir on a disk that all machines share.'
+            )
+        yield
+
+
+def _sees(path: pathlib.Path) -> bool:
+    """Whether process 0's lease is there, as soon as a network disk shows it."""
+    lease = processes.told(_lease_in(path))
+    deadline = time.monotonic() + SEEN_SECONDS
+    while _lease_in(path) != lease and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return _lease_in(path) == lease
+
+
+def _lease_in(path: pathlib.Path) -> dict | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def holder(directory: str | os.PathLike) -> dict | None:

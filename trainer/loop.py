@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from trainer import overview, parallel, watchdog
+from trainer import overview, processes, sharding, watchdog
 from trainer.advisor import Advisor
 from trainer.divergence import check_weights
 from trainer.errors import Interrupted
@@ -93,6 +93,7 @@ class Loop:
                 step += count
                 self.recorder.advance(step)
                 watchdog.beat('a step')
+                processes.at(step)
                 if due(step, experiment.log_every, job.total_steps):
                     figures = clock.read(experiment.train_data.batch)
                     self.recorder.take(step, state, watch, figures | self.saver.figures)
@@ -159,8 +160,7 @@ class Loop:
         if self.plateau is None or role_of(self.plateau.plateau.metric) not in roles:
             return state
         scale = self.recorder.scale = self.plateau.update(step, scalars)
-        everywhere = parallel.replicated(self.job.mesh)
-        scale = jax.device_put(np.float32(scale), everywhere)
+        scale = sharding.spread(np.float32(scale), self.job.mesh)
         return dataclasses.replace(state, rate_scale=scale)
 
     def save(self, state: TrainState, step: int, watch) -> None:

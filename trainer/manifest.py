@@ -43,7 +43,7 @@ def make(facts: dict, step: int, leaves: dict[str, dict]) -> dict:
         'libraries': _library_versions(),
     }
     body = json.loads(json.dumps(body, allow_nan=False))
-    return body | {'sha256': _sha256(body)}
+    return body | {'sha256': digest(body)}
 
 
 def read(directory: pathlib.Path) -> dict:
@@ -57,7 +57,7 @@ def read(directory: pathlib.Path) -> dict:
         text = (directory / METADATA_FILE).read_text(encoding='utf-8')
         manifest = json.loads(text)['custom_metadata']
         body = {key: value for key, value in manifest.items() if key != 'sha256'}
-        sealed = manifest['sha256'] == _sha256(body)
+        sealed = manifest['sha256'] == digest(body)
     except FileNotFoundError as error:
         raise Damaged('its manifest is missing') from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -109,7 +109,8 @@ def _check(manifest: dict, directory: pathlib.Path) -> dict:
     return manifest
 
 
-def _sha256(body: dict) -> str:
+def digest(body: dict) -> str:
+    """SHA-256 of JSON, whatever the order of its keys."""
     canonical = json.dumps(body, sort_keys=True, separators=(',', ':'))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -88,6 +88,27 @@ def place(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     }
 
 
+def share(mesh: Mesh) -> tuple[int, int]:
+    """Which part of a batch this process reads, of how many parts: (index, count).
+
+    Processes whose devices differ in the axis 'model' alone read the same part.
+    """
+    rows = mesh.devices.reshape(-1, mesh.shape[MODEL])
+    read: dict[int, set[int]] = {}
+    for row, devices in enumerate(rows):
+        for device in devices:
+            read.setdefault(device.process_index, set()).add(row)
+    parts = sorted({tuple(sorted(of_one)) for of_one in read.values()})
+    mine = tuple(sorted(read[jax.process_index()]))
+    if sum(map(len, parts)) != len(rows) or len({*map(len, parts)}) > 1:
+        raise UserError(
+            f'Parallel lays the batch over {len(rows)} devices so that processes share '
+            f'parts of it; give Parallel.model a divisor or a multiple of the '
+            f'{jax.local_device_count()} devices of a process.'
+        )
+    return parts.index(mine), len(parts)
+
+
 def device_memory() -> int | None:
     """Bytes of memory of the first device; of the machine where that is a CPU."""
     device = jax.local_devices()[0]

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainer import files, rundir, writers
@@ -11,7 +12,12 @@ if TYPE_CHECKING:  # reports read results, and need no JAX for it
 
 
 def write_results(
-    directory: pathlib.Path, job: 'Job', step: int, best: int, scores: dict
+    directory: pathlib.Path,
+    job: 'Job',
+    step: int,
+    best: int,
+    scores: dict,
+    left_out: Mapping[str, Sequence[str]],
 ) -> dict:
     """Writes both files, the results last, as they mark a run as finished.
 
@@ -21,6 +27,7 @@ def write_results(
       step: the last one.
       best: the step of the best evaluation.
       scores: of the test data, {'test/loss': ...}.
+      left_out: lines by role, see `write_left_out`.
 
     Returns:
       The results: 'best/step', 'val/...' as of that step, 'test/...', and 'left_out',
@@ -36,21 +43,28 @@ def write_results(
         'best/step': best,
         **{k: v for row in evaluated for k, v in row.items() if '/' in k},
         **scores,
-        'left_out': write_left_out(directory, job.datasets),
+        'left_out': write_left_out(directory, left_out),
     }
     files.write_json(directory / rundir.HISTORY, history)
     files.write_json(directory / rundir.RESULTS, results)
     return files.plain(results)
 
 
-def write_left_out(directory: pathlib.Path, datasets) -> dict[str, list[str]]:
+def skipped(datasets: Mapping) -> dict[str, list[str]]:
+    """What this process has left out of each data set so far."""
+    return {role: list(dataset.skipped) for role, dataset in datasets.items()}
+
+
+def write_left_out(
+    directory: pathlib.Path, left_out: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
     """Adds to left_out.json which files and labels were left out; gives all of them.
 
     A resumed run has not read again what it had read before: it adds to what is there.
 
     Args:
       directory: the run's.
-      datasets: by role.
+      left_out: by role, see `skipped`.
 
     Returns:
       {role: sorted lines}, without the roles of which nothing was left out.
@@ -58,8 +72,7 @@ def write_left_out(directory: pathlib.Path, datasets) -> dict[str, list[str]]:
     path = directory / rundir.LEFT_OUT
     known = files.read_json(path) if path.exists() else {}
     lines = {
-        role: sorted({*known.get(role, ()), *dataset.skipped})
-        for role, dataset in datasets.items()
+        role: sorted({*known.get(role, ()), *now}) for role, now in left_out.items()
     }
     found = {role: named for role, named in lines.items() if named}
     if found != known:

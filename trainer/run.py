@@ -8,23 +8,20 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable
 
-import jax
-
 from trainer import (
     divergence,
     overview,
     pretrained,
-    provenance,
+    processes,
+    record,
     resume,
     rundir,
     watchdog,
-    writers,
 )
 from trainer.checkpoints import CheckpointStore
 from trainer.chronicle import Chronicle
 from trainer.console import Console, log
 from trainer.data.facts import facts_of
-from trainer.defaults import write_source
 from trainer.divergence import Diverged
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate_all
@@ -33,11 +30,10 @@ from trainer.gallery import write_gallery
 from trainer.job import Job
 from trainer.loop import Loop
 from trainer.recorder import Recorder
-from trainer.results import headline, write_left_out, write_results
+from trainer.results import headline
 from trainer.saver import Saver
 from trainer.signals import Stop
 from trainer.state import TrainState
-from trainer.tensorboard import TensorBoardWriter
 from trainer.verdicts import make_plateau, make_tracker
 
 
@@ -56,12 +52,11 @@ class Run:
         keep = self.job.experiment.checkpoints.keep
         self.config = describe(self.job.experiment)
         self.store = CheckpointStore(self.directory / rundir.CHECKPOINTS, keep)
-        self.metrics = self.directory / rundir.METRICS
         self.data = {role: d.fingerprint for role, d in self.job.datasets.items()}
 
     def finished(self) -> dict | None:
         """The results of a run that has nothing left to do, said aloud."""
-        results = rundir.results(self.directory)
+        results = processes.told(rundir.results(self.directory))
         if not results or results['total_steps'] < self.job.total_steps:
             return None
         self.console.say(
@@ -76,7 +71,7 @@ class Run:
         self.console.say(overview.describe_data(job))
         with self.console.phases('init'):
             state, loop = self.resumed() or self.begun()
-        self.record_start()
+        record.start(self.directory, job, self.config, self.argv, self.data)
         self.console.say(overview.parameter_table(job))
         log.info('parameters\n%s', overview.full_table(job))
         with self.console.phases('compile'):
@@ -98,9 +93,7 @@ class Run:
         """
         job, step = self.job, int(state.step)
         self.chronicle.begin(step, overview.facts(job, loop.train_step))
-        events = self.directory / rundir.TENSORBOARD
-        events = TensorBoardWriter(events, resumed_from=step or None)
-        writer = writers.MultiWriter([writers.JsonlWriter(self.metrics), events])
+        writer = record.open_writer(self.directory, step)
         bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
         with contextlib.closing(writer), bar:
             loop.recorder = Recorder(job, writer, bar, job.rate, self.chronicle)
@@ -109,7 +102,7 @@ class Run:
             try:
                 state = loop.run(state)
             finally:
-                write_left_out(self.directory, job.datasets)
+                record.left_out(self.directory, job)
             if loop.tracker.should_stop:
                 self.console.say(loop.tracker.why_stopped())
             best = self.best(loop, int(state.step))
@@ -121,7 +114,9 @@ class Run:
                 scores |= self.scores(chosen, job.experiment.evaluations)
             with self.chronicle.timed('pictures'):
                 write_gallery(job, *chosen.weights, self.directory, self.stop)
-        results = write_results(self.directory, job, int(state.step), best, scores)
+        results = record.write_results(
+            self.directory, job, int(state.step), best, scores
+        )
         self.console.say(f'{self.directory}: {headline(results)}')
         return results
 
@@ -144,10 +139,9 @@ class Run:
         if self.store.steps():
             raise AssertionError('restore returns a state where there are checkpoints')
         self.job.compile_ahead()
-        writers.truncate(self.metrics, -1)
+        record.begin_anew(self.directory, self.job)
         loaded = self.job.pretrained
         if loaded is not None:
-            pretrained.remember(self.directory, loaded)
             self.console.say('\n'.join(pretrained.told(loaded)))
         return self.job.init_state(), self.loop()
 
@@ -158,8 +152,7 @@ class Run:
             return None
         state, manifest = restored
         step = manifest['step']
-        writers.truncate(self.metrics, step)
-        (self.directory / rundir.RESULTS).unlink(missing_ok=True)
+        record.go_on(self.directory, step)
         self.console.say(f'going on from step {step:,} of {self.job.total_steps:,}')
         if manifest['config']['epochs'] != self.config['epochs']:
             self.console.say(
@@ -196,24 +189,10 @@ class Run:
         tracker, plateau = make_tracker(self.job), make_plateau(self.job)
         return Loop(self.job, saver, tracker, manifest, self.stop, plateau)
 
-    def record_start(self) -> None:
-        """Writes what was asked for and from where, before the first step."""
-        source = self.job.experiment.source
-        rundir.write_config(self.directory, self.config)
-        if source is not None:
-            write_source(self.directory, source, self.config)
-        entry = provenance.provenance(
-            self.argv,
-            seed=self.job.experiment.seed,
-            data=self.data,
-            devices=[device.device_kind for device in jax.devices()],
-        )
-        provenance.append(self.directory, entry)
-
     def best(self, loop: Loop, last: int) -> int:
         """The step of the best evaluation; the last one if the best was not saved."""
         best = loop.tracker.best_step or last
-        if best in self.store.steps():
+        if best in processes.told(self.store.steps()):
             return best
         self.console.warn(f'step {best} was the best, but could not be saved.')
         return last

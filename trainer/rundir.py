@@ -34,7 +34,8 @@ TENSORBOARD = 'tensorboard'
 FORMAT_KEY, FORMAT = 'juniper.run_format', 1
 STARTED = re.compile(r'_(\d{8}_\d{6})(?:_(\d+))?$')
 WEIGHTS = re.compile(r'(best|last|checkpoint)[^/]*')  # names that weights files have
-LEFT_BY_A_START = ('lost+found', LOG)  # beside hidden files: no one's work is lost
+LOGS = re.compile(r'log(_\d+)?\.txt')  # of all processes
+LEFT_BY_A_START = ('lost+found',)  # beside logs, hidden files: no one's work is lost
 
 
 def create(name: str, root: str | os.PathLike = 'runs') -> pathlib.Path:
@@ -135,6 +136,11 @@ def check_open(directory: str | os.PathLike) -> None:
         )
 
 
+def log_of(process: int) -> str:
+    """The name of the log of one of several processes; the first has the run's."""
+    return f'log_{process}.txt' if process else LOG
+
+
 def write_config(directory: str | os.PathLike, flat: dict[str, object]) -> None:
     """Writes config.json, which makes the directory a run: the first file to write."""
     files.write_json(pathlib.Path(directory) / CONFIG, {FORMAT_KEY: FORMAT, **flat})
@@ -190,6 +196,7 @@ def _foreign_files(path: pathlib.Path) -> list[str]:
             entry.name
             for entry in entries
             if entry.name not in LEFT_BY_A_START
+            and not LOGS.fullmatch(entry.name)
             and (entry.is_dir() or not entry.name.startswith('.'))
         ]
 

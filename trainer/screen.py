@@ -19,18 +19,23 @@ class Screen:
 
     Attributes:
       lock: held while a line is written.
+      process: which of several this is: only the first has the screen's lines, what
+        the others say on stderr is marked.
       bar: what is drawn on the last line, if anything; its `write(text, stream)` writes
         above it.
     """
 
     def __init__(self):
         self.lock = threading.RLock()
-        self.bar = None
+        self.bar, self.process = None, 0
         self._unfinished: object = None
 
     def line(self, text: str, stream=None) -> None:
         """Writes a whole line, after ending one that is unfinished."""
         stream, text = stream or sys.stdout, escaped(text)
+        if self.process and stream is sys.stdout:
+            return
+        text = f'process {self.process}: {text}' if self.process else text
         with self.lock:
             self.end_line()
             if self.bar is None:

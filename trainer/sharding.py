@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from trainer.errors import UserError
-from trainer.parallel import FSDP, MODEL, Parallel
+from trainer.parallel import FSDP, MODEL, Parallel, replicated
 
 
 def shardings(tree, mesh: Mesh, layout: Parallel):
@@ -46,6 +46,11 @@ def put(tree, places):
         return jax.make_array_from_callback(held.shape, sharding, lambda i: held[i])
 
     return jax.tree.map(lay, tree, places)
+
+
+def spread(tree, mesh: Mesh):
+    """Arrays of this process, the same on all, whole on every device."""
+    return put(tree, jax.tree.map(lambda _: replicated(mesh), tree))
 
 
 def _spec(name: str, shape: tuple[int, ...], layout: Parallel) -> PartitionSpec:

@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from trainer import processes
+
 SAVING = 'finishing this step, then saving'
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -29,10 +31,43 @@ class Stop:
         if number == signal.SIGINT and self:
             os._exit(128 + signal.SIGINT)
         self.name = signal.Signals(number).name
-        said = f'\n{self.name}: {self._then} (Ctrl-C again leaves at once)\n'
+        self.say(self.name)
+
+    def say(self, name: str) -> None:
+        """Says what is still done."""
+        said = f'\n{name}: {self._then} (Ctrl-C again leaves at once)\n'
         # Not print: the signal may have come while the main thread was printing.
         with contextlib.suppress(OSError, ValueError):  # a screen that has gone
             os.write(sys.stderr.fileno(), said.encode())
+
+
+class AgreedStop(Stop):
+    """A stop that several processes come to at the same question, however it came.
+
+    jax's own handler of SIGTERM tells all of them; the other signals are given to it.
+    Every process must ask equally often. A handler of Python's for SIGTERM would take
+    the place of jax's, and nobody would be told.
+    """
+
+    def __init__(self, then: str = SAVING):
+        super().__init__(then)
+        self._asked, self._signalled = 0, False
+
+    def __bool__(self) -> bool:
+        if self.name is None:
+            from jax.experimental import multihost_utils
+
+            self._asked += 1
+            if multihost_utils.reached_preemption_sync_point(self._asked):
+                self.name = signal.SIGTERM.name
+        return self.name is not None
+
+    def __call__(self, number: int, _frame) -> None:
+        if number == signal.SIGINT and self._signalled:
+            os._exit(128 + signal.SIGINT)
+        self._signalled = True
+        self.say(signal.Signals(number).name)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -40,9 +75,11 @@ def stop_on_signals(
     then: str = SAVING,
 ) -> Iterator[Stop]:
     """Handles the stopping signals inside the block, as before them afterwards."""
-    stop = Stop(then)
+    several = processes.count() > 1
+    stop = AgreedStop(then) if several else Stop(then)
+    handled = [n for n in STOPPING if not several or n != signal.SIGTERM]
     try:
-        before = {number: signal.signal(number, stop) for number in STOPPING}
+        before = {number: signal.signal(number, stop) for number in handled}
     except ValueError:  # not the main thread (a notebook's worker): nobody signals it
         yield stop
         return

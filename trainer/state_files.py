@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from trainer import manifest as manifests
-from trainer import orbax_files
-from trainer.errors import Ending, UserError
+from trainer import orbax_files, processes
+from trainer.errors import Ending, TrainingFailed, UserError
 from trainer.fingerprints import fingerprints, named_leaves
 from trainer.manifest import Damaged
 
@@ -21,7 +21,20 @@ def seal(facts: dict, step: int, state) -> dict:
     leaves = _describe(named_leaves(state))
     for name, fingerprint in fingerprints(state).items():
         leaves[name]['fingerprint'] = fingerprint
+    _check_same(leaves)
     return manifests.make(facts, step, leaves)
+
+
+def _check_same(leaves: dict[str, dict]) -> None:
+    """Raises TrainingFailed where a process has other arrays than process 0."""
+    digests = processes.gather(manifests.digest(leaves))
+    wrong = [index for index, one in enumerate(digests) if one != digests[0]]
+    if wrong:
+        raise TrainingFailed(
+            f'the state of process {wrong[0]} is not that of process 0: a device '
+            f'computed wrongly, and nothing of it was saved. Look at both machines; '
+            f'the same command goes on from the last checkpoint.'
+        )
 
 
 def start_save(directory: pathlib.Path, state, manifest: dict):
@@ -47,15 +60,19 @@ def load(directory: pathlib.Path, manifest: dict, abstract_state):
     wanted = named_leaves(abstract_state)
     manifests.check_leaves(manifest, _describe(wanted))
     structs = {name: _struct(leaf) for name, leaf in wanted.items()}
-    try:
-        arrays = orbax_files.load(directory, _not_empty(structs))
-    except Ending:
-        raise
-    except Exception as error:
-        raise _unreadable(directory, error, wanted) from error
+    arrays = processes.together(lambda: _read(directory, structs), Damaged)
     leaves = {n: arrays[n] if n in arrays else _empty(structs[n]) for n in structs}
     _verify(manifest, fingerprints(leaves))
     return jax.tree.unflatten(jax.tree.structure(abstract_state), leaves.values())
+
+
+def _read(directory: pathlib.Path, structs: dict) -> dict:
+    try:
+        return orbax_files.load(directory, _not_empty(structs))
+    except Ending:
+        raise
+    except Exception as error:
+        raise _unreadable(directory, error, structs) from error
 
 
 def verify_arrays(directory: pathlib.Path, manifest: dict) -> None:

@@ -4,14 +4,16 @@ What a run does there is `run.py`; what is written where is `rundir.py`.
 """
 
 import contextlib
+import os
 import pathlib
 
-from trainer import memory, parallel, pretrained, resume, rundir
+from trainer import memory, pretrained, processes, resume, roll_call, rundir
 from trainer.chronicle import Chronicle
 from trainer.console import Console
+from trainer.errors import UserError
 from trainer.experiment import Experiment, describe
 from trainer.job import Job, open_job
-from trainer.lock import RunLock, check_writable
+from trainer.lock import check_writable, locked
 from trainer.run import Run
 from trainer.signals import Stop, stop_on_signals
 from trainer.verdicts import make_plateau, make_tracker
@@ -43,8 +45,10 @@ def train(
       TrainingFailed: the loss was not finite, or the last checkpoint not written.
       Interrupted: a signal came; the same call goes on.
     """
-    console = console or Console(quiet=not parallel.is_main())
+    console = console or Console()
+    roll_call.check_config(describe(experiment))
     if experiment.seeds:
+        _check_alone()
         from trainer.seeds import train_seeds
 
         return train_seeds(experiment, workdir, argv=argv, stop=stop, console=console)
@@ -53,6 +57,7 @@ def train(
             stop = stack.enter_context(stop_on_signals())
         with console.phases('data'):
             job = open_job(pretrained.expecting(experiment, workdir))
+            roll_call.check_job(job)
         return train_job(job, workdir, argv=argv, stop=stop, console=console)
 
 
@@ -66,8 +71,29 @@ def train_job(
 ) -> dict:
     """`train` with what it works with opened already; arguments and errors as there."""
     make_tracker(job), make_plateau(job)  # refused before any file is there
+    directory = open_directory(job, workdir)
+    chronicle = Chronicle(directory, console.phases, console.quiet)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(chronicle)  # its last page says how the run ended
+        stack.enter_context(locked(directory))
+        stack.enter_context(console.log_to(directory))
+        log = directory / rundir.log_of(processes.index())
+        stack.enter_context(watched(job.experiment.watchdog, log))
+        stack.enter_context(memory.advised(job))
+        run = Run(job, directory, argv, stop, console, chronicle)
+        return run.finished() or run.go()
+
+
+def open_directory(job: Job, workdir: str | pathlib.Path | None) -> pathlib.Path:
+    """The run directory, writable and of this experiment; process 0 opens it for all.
+
+    Raises:
+      UserError: it cannot be one, or holds another experiment.
+    """
+    if not processes.is_main():
+        return pathlib.Path(processes.told(None))
     if workdir is None or not rundir.is_run(workdir):
-        job.pretrained  # noqa: B018 - as well
+        job.pretrained  # noqa: B018 - refused as well before any file is there
     if workdir is None:
         directory = rundir.create(job.experiment.name)
     else:
@@ -75,13 +101,13 @@ def train_job(
     if rundir.is_run(directory):  # before its lock and its log are written to
         resume.check_config(rundir.config(directory), describe(job.experiment))
     check_writable(directory)
-    chronicle = Chronicle(directory, console.phases, console.quiet)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(chronicle)  # its last page says how the run ended
-        stack.enter_context(RunLock(directory))
-        stack.enter_context(console.log_to(directory))
-        log = directory / rundir.LOG
-        stack.enter_context(watched(job.experiment.watchdog, log))
-        stack.enter_context(memory.advised(job))
-        run = Run(job, directory, argv, stop, console, chronicle)
-        return run.finished() or run.go()
+    processes.told(os.path.abspath(directory))
+    return directory
+
+
+def _check_alone() -> None:
+    if processes.count() > 1:
+        raise UserError(
+            'Experiment.seeds are trained by one process; with several, start a run '
+            'for each seed (--gin.Experiment.seeds=() --gin.Experiment.seed=1).'
+        )
