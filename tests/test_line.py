@@ -126,6 +126,7 @@ def test_one_that_comes_late_is_waited_for():
 def test_one_that_goes_without_a_word_is_named_to_the_others(three, gone):
     three.gather()
     held = three.lines.pop(gone)
+    held.closing = True  # a dead process takes note of nothing
     open_ones = [held._connection] if gone else list(held._members.values())
     for connection in open_ones:
         connection._socket.shutdown(socket.SHUT_RDWR)  # as the kernel does
