@@ -87,9 +87,14 @@ def _is_plain(images, kernel, options) -> bool:
 
 
 def _is_worth_shifting(images, kernel, groups: int) -> bool:
-    """Whether each channel has its own kernel, and there is enough to compute."""
-    alone = groups == images.shape[-1] == kernel.shape[-1]
-    return alone and images.size * math.prod(kernel.shape[:2]) >= FEWEST_PRODUCTS
+    """Whether each channel has its own kernel, and there is enough to compute.
+
+    A batch of any size, as in a program that is exported, counts as one image.
+    """
+    batch, *image = images.shape
+    count = batch if isinstance(batch, int) else 1
+    alone = groups == image[-1] == kernel.shape[-1]
+    return alone and count * math.prod((*image, *kernel.shape[:2])) >= FEWEST_PRODUCTS
 
 
 def _windows(size: int, taps: int, stride: int, pads: tuple[int, int]):

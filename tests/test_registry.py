@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 
 import cv2
@@ -166,6 +167,13 @@ def test_no_run_and_no_version_again_are_refused(root, run, tmp_path):
     with pytest.raises(UserError, match='is a published version, which stays as it'):
         registry.publish(version, 'a', '1.0.0', root=tmp_path)
     assert not (tmp_path / 'a').exists()
+
+
+def test_a_run_without_a_gin_file_is_told(run, tmp_path):
+    shutil.copytree(run, tmp_path / 'run')
+    (tmp_path / 'run' / 'config.gin').unlink()
+    with pytest.raises(UserError, match=r'has no config\.gin: its run was begun in Py'):
+        registry.publish(tmp_path / 'run', 'a', '1.0.0', root=tmp_path)
 
 
 def test_a_run_of_several_seeds_names_them(tmp_path):

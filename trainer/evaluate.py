@@ -163,9 +163,14 @@ def experiment_of(directory: pathlib.Path) -> Experiment:
     """What a run directory is told, laid out on the devices that are here.
 
     Raises:
-      UserError: it is no run directory.
+      UserError: it is no run directory, or no gin file says what its net is.
     """
     rundir.config(directory)
+    if not (directory / rundir.CONFIG_GIN).exists():
+        raise UserError(
+            f'{directory} has no {rundir.CONFIG_GIN}: its run was begun in Python with '
+            f'no gin file. Build its Experiment there again (docs/python.md).'
+        )
     experiment = load([str(directory / rundir.CONFIG_GIN)])
     experiment = pretrained.expecting(experiment, directory)
     if parallel.fits(experiment.parallel):

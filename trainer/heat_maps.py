@@ -61,7 +61,7 @@ class Peaks:
         grid = Grid(*self.image_size, *maps.shape[1:3])
         heights = jax.nn.sigmoid(maps) if self.logits else maps
         flat = jnp.moveaxis(heights.astype(jnp.float32), -1, 1)
-        flat = flat.reshape(len(flat), 1, flat.shape[1], -1)
+        flat = flat.reshape(flat.shape[0], 1, flat.shape[1], -1)
         searched = flat
         if boxes is not None:
             inside = _touched(grid, boxes).reshape(*boxes.shape[:2], 1, -1)

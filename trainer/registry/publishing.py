@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from trainer import __version__, files, orbax_files, results, rundir, writers
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import UserError
-from trainer.evaluate import chosen_step
+from trainer.evaluate import chosen_step, experiment_of
 from trainer.lock import NO_LOCKS
 from trainer.predict import Predictor, open_predictor
 from trainer.pretrained import FILE as PRETRAINED
@@ -48,6 +48,7 @@ def publish(
     place = folder / semantic.check(version)
     run = rundir.find(str(directory))
     rundir.check_open(run)
+    experiment_of(run)  # says what is missing before anything is copied
     _check_free(place)
     step = _step_of(run, checkpoint)
     said = {'name': name, 'version': version, 'note': note, 'licence': licence}
