@@ -21,6 +21,14 @@ def compile_cache():
     enable_cache()
 
 
+@pytest.fixture(scope='module', autouse=True)
+def forgotten_programs():
+    """Lets go of a file's compiled programs at its end: all together take gigabytes."""
+    yield
+    if 'jax' in sys.modules:
+        sys.modules['jax'].clear_caches()
+
+
 @pytest.fixture
 def juniper(tmp_path):
     """Runs `python main.py ...` as a user would; gives the completed process."""
