@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Callable
 
 import jax
-import numpy as np
 from flax import nnx
 
 from models.pretrained.preprocessing import HEADER
@@ -93,14 +92,13 @@ def safetensors(predictor: Predictor, naming: str) -> dict[str, bytes]:
 
 def header(predictor: Predictor, naming: str) -> dict[str, str]:
     """What one must know to use the weights; JSON where it is no word."""
-    mean, std = (np.ravel(value).tolist() for value in predictor.normalisation)
     return {
         'format': 'pt',
         'naming': naming,
         'step': str(predictor.step),
         'classes': json.dumps(files.plain(predictor.data.class_names)),
         'input_shape': json.dumps(files.plain(predictor.data.image_shape)),
-        HEADER: json.dumps({'mean': mean, 'std': std}),
+        HEADER: json.dumps(predictor.preprocessing),
     }
 
 

@@ -21,6 +21,7 @@ from trainer.console import warn
 from trainer.data.facts import RememberedData
 from trainer.errors import UserError
 from trainer.evaluate import chosen_step, experiment_of
+from trainer.expected import expectation
 from trainer.frames import Frame
 from trainer.image_files import ImageReader, find_images
 from trainer.job import Job, make_job
@@ -98,6 +99,12 @@ class Predictor:
     def normalisation(self) -> tuple:
         """Mean and std that an image is brought to, in units of [0, 1]."""
         return self.images.normalisation(pixels=len(self._image_shape) == 3)
+
+    @property
+    def preprocessing(self) -> dict[str, object]:
+        """What pictures the net expects, as `preprocessing_of` says it of weights."""
+        mean, std = (np.ravel(value).tolist() for value in self.normalisation)
+        return {'mean': mean, 'std': std, **expectation(self.images.host_transforms)}
 
     def rows(self, paths: Sequence[pathlib.Path], top: int = 5) -> Iterator[dict]:
         """What `predict` returns, row by row as it comes; raises as `found` does."""

@@ -7,10 +7,9 @@ named and fitted is `models/pretrained/`.
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
-import numpy as np
 from flax import nnx
 
 from models.pretrained.downloads import fetched
@@ -21,6 +20,7 @@ from models.streams import make_rngs
 from trainer import files, rundir
 from trainer import manifest as manifests
 from trainer.errors import UserError
+from trainer.expected import as_recorded, as_weights_expect
 from trainer.experiment import Experiment
 from trainer.network import Network
 from trainer.registry import shelf
@@ -36,7 +36,9 @@ def location_of(experiment: Experiment) -> str | None:
 
 
 def expecting(experiment: Experiment, directory=None) -> Experiment:
-    """The experiment with the normalisation that its weights expect, if it says none.
+    """The experiment whose pictures are as its weights expect, where it says nothing.
+
+    Mean and std, and of the host transforms sizes, crop and interpolation.
 
     Args:
       experiment: as the config has it.
@@ -52,7 +54,8 @@ def expecting(experiment: Experiment, directory=None) -> Experiment:
     if directory is not None and rundir.is_run(directory):
         config = rundir.config(directory)
         known = {key: config.get(f'train_data.{key}') for key in NORMALISATION}
-        return _normalised(experiment, known)
+        normalised = _normalised(experiment, known)
+        return _fed(normalised, lambda data, path: as_recorded(data, config, path))
     try:
         file = _file(location)
         naming, _ = recognised(file, _family(experiment))
@@ -63,7 +66,8 @@ def expecting(experiment: Experiment, directory=None) -> Experiment:
     if known:
         channels = experiment.train_data.open().image_shape[-1]
         known = {key: _for_channels(value, channels) for key, value in known.items()}
-    return _normalised(experiment, known)
+    normalised = _normalised(experiment, known)
+    return _fed(normalised, lambda data, _: as_weights_expect(data, expected))
 
 
 def load(network: Network) -> Pretrained | None:
@@ -82,8 +86,13 @@ def load(network: Network) -> Pretrained | None:
         raise UserError(f'Net.pretrained: {error}') from error
 
 
-def told(loaded: Pretrained) -> list[str]:
-    """What became of the tensors, in a few lines."""
+def told(loaded: Pretrained, transforms: Sequence = ()) -> list[str]:
+    """What became of the tensors, in a few lines, and of what pictures they expect.
+
+    Args:
+      loaded: the weights.
+      transforms: that pictures go through in evaluation.
+    """
     bare = [n for n in loaded.left_out if not n.endswith('num_batches_tracked')]
     lines = [
         f'weights of {loaded.path} ({loaded.naming} names, sha256 '
@@ -98,6 +107,8 @@ def told(loaded: Pretrained) -> list[str]:
     if loaded.preprocessing:
         known = (f'{key} {value}' for key, value in loaded.preprocessing.items())
         lines.append(f'  they expect: {"; ".join(known)}')
+        fed = ', '.join(map(str, transforms)) or 'nothing'
+        lines.append(f'  pictures to evaluate on go through: {fed}')
     return lines
 
 
@@ -128,8 +139,7 @@ def _of_run(directory: pathlib.Path, checkpoint: str) -> WeightFile:
 
     predictor = open_predictor(directory, checkpoint)
     arrays = jax.device_get({**predictor.params, **predictor.model_state})
-    mean, std = predictor.normalisation
-    known = {'mean': np.ravel(mean).tolist(), 'std': np.ravel(std).tolist()}
+    known = predictor.preprocessing
     path = directory / rundir.CHECKPOINTS / str(predictor.step)
     sha256 = manifests.read(path)['sha256']
     return WeightFile(path, arrays, {HEADER: json.dumps(known)}, sha256)
@@ -149,14 +159,21 @@ def _for_channels(values: Sequence[float], channels: int) -> float | tuple[float
 def _normalised(experiment: Experiment, known: Mapping) -> Experiment:
     """The experiment with what its data does not say of mean and std."""
 
-    def told(images):
+    def told(images, _):
         unsaid = {k: v for k, v in known.items() if getattr(images, k) is None}
         return dataclasses.replace(images, **unsaid)
 
+    return _fed(experiment, told)
+
+
+def _fed(experiment: Experiment, change: Callable) -> Experiment:
+    """The experiment with `change(images, path)` in place of all that it reads."""
     changed = {role: getattr(experiment, role) for role in DATA}
-    changed = {role: told(images) for role, images in changed.items() if images}
+    changed = {role: change(images, role) for role, images in changed.items() if images}
     evaluations = {
-        name: dataclasses.replace(evaluation, data=told(evaluation.data))
+        name: dataclasses.replace(
+            evaluation, data=change(evaluation.data, f'evaluations.{name}.data')
+        )
         for name, evaluation in experiment.evaluations.items()
     }
     return dataclasses.replace(experiment, **changed, evaluations=evaluations)

@@ -142,7 +142,9 @@ class Run:
         record.begin_anew(self.directory, self.job)
         loaded = self.job.pretrained
         if loaded is not None:
-            self.console.say('\n'.join(pretrained.told(loaded)))
+            data = self.job.experiment.eval_data or self.job.experiment.train_data
+            told = pretrained.told(loaded, data.host_transforms)
+            self.console.say('\n'.join(told))
         return self.job.init_state(), self.loop()
 
     def resumed(self) -> tuple[TrainState, Loop] | None:

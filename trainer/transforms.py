@@ -9,7 +9,7 @@ that (seed, position) fixes the picture. Bound in a config as
 
 import dataclasses
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
 import gin
@@ -23,7 +23,11 @@ cv2.setNumThreads(1)  # the reader has its own threads; a pool in each would fig
 
 ATTEMPTS = 10  # to draw a crop that fits, before the largest one in the middle
 
+# What is taken where neither the config nor the weights of a run say it.
+SHORT_SIDE, SIDE = 256, 224
+
 Size = Annotated[int, Gt(0)]
+Interpolation = Literal['nearest', 'bilinear', 'bicubic', 'lanczos']
 Fraction = Annotated[float, Interval(gt=0, le=1)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Box = tuple[int, int, int, int]  # top, left, height, width
@@ -32,35 +36,48 @@ Box = tuple[int, int, int, int]  # top, left, height, width
 @gin.register
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResizeShortSide:
-    """The image with its short side at `size` pixels, its proportions kept."""
+    """The image with its short side at `size` pixels, its proportions kept.
 
-    size: Size = 256
+    Attributes:
+      size: None is what the weights expect that a run begins with, else 256.
+      interpolation: as in `resize`; None is what those weights expect.
+    """
+
+    size: Size | None = None
+    interpolation: Interpolation | None = None
 
     def __call__(self, example: dict) -> dict:
         """[H, W, C] -> [size, W', C] or [H', size, C]."""
         height, width = example['image'].shape[:2]
-        scale = self.size / min(height, width)
-        shape = [max(self.size, round(side * scale)) for side in (height, width)]
-        return take(example, (0, 0, height, width), *shape)
+        short = self.size or SHORT_SIDE
+        scale = short / min(height, width)
+        shape = [max(short, round(side * scale)) for side in (height, width)]
+        box = (0, 0, height, width)
+        return take(example, box, *shape, interpolation=self.interpolation)
 
 
 @gin.register
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CenterCrop:
-    """The square of `size` pixels in the middle."""
+    """The square of `size` pixels in the middle.
 
-    size: Size = 224
+    Attributes:
+      size: None is what the weights expect that a run begins with, else 224.
+      min_visible: objects that keep less of their box become padding.
+    """
+
+    size: Size | None = None
     min_visible: Share = 0.1
 
     def __call__(self, example: dict) -> dict:
         """[H, W, C] -> [size, size, C]; raises UserError where the image is smaller."""
         height, width = example['image'].shape[:2]
-        if min(height, width) < self.size:
+        size = self.size or SIDE
+        if min(height, width) < size:
             raise UserError(
-                f'CenterCrop.size is {self.size}, but an image has {height} x {width} '
+                f'CenterCrop.size is {size}, but an image has {height} x {width} '
                 f'pixels; put @ResizeShortSide() before it.'
             )
-        size = self.size
         box = ((height - size) // 2, (width - size) // 2, size, size)
         return take(example, box, size, size, self.min_visible)
 
@@ -71,22 +88,25 @@ class RandomResizedCrop:
     """A random part of the image, resized to a square (Szegedy et al., 2015).
 
     Attributes:
-      size: side of the result, pixels.
+      size: side of the result, pixels; None as in `CenterCrop`.
       min_area, max_area: the part's area, as a fraction of the image's.
       max_ratio: the part's sides differ by at most this factor.
       min_visible: objects that keep less of their box become padding.
+      interpolation: as in `ResizeShortSide`.
     """
 
-    size: Size = 224
+    size: Size | None = None
     min_area: Fraction = 0.08
     max_area: Fraction = 1.0
     max_ratio: Annotated[float, Interval(ge=1)] = 4 / 3
     min_visible: Share = 0.1
+    interpolation: Interpolation | None = None
 
     def __call__(self, rng: np.random.Generator, example: dict) -> dict:
         """[H, W, C] -> [size, size, C]."""
         box = self.draw(rng, *example['image'].shape[:2])
-        return take(example, box, self.size, self.size, self.min_visible)
+        shape = 2 * (self.size or SIDE,)
+        return take(example, box, *shape, self.min_visible, self.interpolation)
 
     def draw(self, rng, height: int, width: int) -> Box:
         """A box (top, left, height, width) inside the image, in pixels."""
@@ -103,7 +123,14 @@ class RandomResizedCrop:
         return (height - h) // 2, (width - w) // 2, h, w
 
 
-def take(example: dict, box: Box, height: int, width: int, min_visible=0.0) -> dict:
+def take(
+    example: dict,
+    box: Box,
+    height: int,
+    width: int,
+    min_visible: float = 0.0,
+    interpolation: Interpolation | None = None,
+) -> dict:
     """A box of the example's image at [height, width], its labels moved along.
 
     The image is resized as `resize` does, a segmentation takes the nearest pixel's.
@@ -111,7 +138,7 @@ def take(example: dict, box: Box, height: int, width: int, min_visible=0.0) -> d
     top, left, *sides = box
     moved = {'image': crop(example['image'], *box)}
     if (height, width) != tuple(sides):
-        moved['image'] = resize(moved['image'], height, width)
+        moved['image'] = resize(moved['image'], height, width, interpolation)
     if 'segmentation' in example:
         part = crop(example['segmentation'], *box)
         moved['segmentation'] = cv2.resize(
@@ -128,13 +155,33 @@ def crop(image: np.ndarray, top: int, left: int, height: int, width: int):
     return image[top : top + height, left : left + width]
 
 
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """[H, W, C] -> [height, width, C]: bilinear, or area means to half and less.
+def resize(
+    image: np.ndarray,
+    height: int,
+    width: int,
+    interpolation: Interpolation | None = None,
+) -> np.ndarray:
+    """[H, W, C] -> [height, width, C], by default bilinear, or area means to half.
 
     Above a half every pixel of the image still counts in a bilinear mean, which takes a
-    fifth of the time.
+    fifth of the time. With an interpolation it is Pillow's, which counts every pixel at
+    any size (but for 'nearest'): what the weights of others were trained on.
     """
+    if interpolation is not None:
+        return _resize_as_pillow(image, height, width, interpolation)
     shrinks = 2 * height <= image.shape[0] or 2 * width <= image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = cv2.resize(image, (width, height), interpolation=method)
     return resized.reshape(height, width, image.shape[-1])  # OpenCV drops a C of 1
+
+
+def _resize_as_pillow(image, height: int, width: int, interpolation: str):
+    from PIL import Image
+
+    method = Image.Resampling[interpolation.upper()]
+    channels = [image] if image.shape[-1] == 3 else np.moveaxis(image, -1, 0)
+    resized = [
+        np.asarray(Image.fromarray(part).resize((width, height), method))
+        for part in channels
+    ]
+    return resized[0] if image.shape[-1] == 3 else np.stack(resized, -1)

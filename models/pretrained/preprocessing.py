@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 IMAGENET = {'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}
 HEADER = 'preprocessing'  # of the weights that we write
-RESAMPLING = {0: 'nearest', 1: 'lanczos', 2: 'bilinear', 3: 'bicubic'}  # as Pillow's
+RESAMPLING = ('nearest', 'lanczos', 'bilinear', 'bicubic')  # in Pillow's order
 
 
 def preprocessing_of(
@@ -35,18 +35,39 @@ def preprocessing_of(
             mean=timm['mean'],
             std=timm.get('std'),
             size=(timm.get('input_size') or [None])[-1],
-            interpolation=timm.get('interpolation'),
+            interpolation=_one_of(RESAMPLING, timm.get('interpolation')),
             crop=timm.get('crop_pct'),
         )
     transformers = _json(path.with_name('preprocessor_config.json'))
     if 'image_mean' in transformers:
+        resample = _one_of(range(len(RESAMPLING)), transformers.get('resample'))
         return _known(
             mean=transformers['image_mean'],
             std=transformers.get('image_std'),
-            interpolation=RESAMPLING.get(transformers.get('resample')),
-            crop=transformers.get('crop_pct'),
+            interpolation=None if resample is None else RESAMPLING[resample],
+            **_cropped(transformers),
         )
     return dict(IMAGENET) if naming == 'torchvision' else {}
+
+
+def _cropped(said: Mapping) -> dict[str, object]:
+    """Size and crop: the middle of a larger picture, or a share of it (ConvNeXt's)."""
+    size, crop = _side(said.get('size')), said.get('crop_pct')
+    middle = _side(said.get('crop_size')) if said.get('do_center_crop') else None
+    if size and middle:
+        return {'size': middle, 'crop': middle / size}
+    return {'size': size, 'crop': crop}
+
+
+def _side(said) -> int | None:
+    """Of 224, {'shortest_edge': 224} or {'height': 224, 'width': 224}."""
+    if isinstance(said, Mapping):
+        said = said.get('shortest_edge', said.get('height'))
+    return said if isinstance(said, int) else None
+
+
+def _one_of(choices, value):
+    return value if value in choices else None
 
 
 def _known(**found) -> dict[str, object]:

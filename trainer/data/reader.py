@@ -84,10 +84,11 @@ def enough_pixels(transforms: Sequence[Callable]) -> int | None:
 
     None where the first is no plain resize: a crop wants the original's pixels.
     """
-    from trainer.transforms import ResizeShortSide
+    from trainer.transforms import SHORT_SIDE, ResizeShortSide
 
     first = transforms[0] if transforms else None
-    return 2 * first.size if isinstance(first, ResizeShortSide) else None
+    resizes = isinstance(first, ResizeShortSide)
+    return 2 * (first.size or SHORT_SIDE) if resizes else None
 
 
 def split_transforms(transforms: Sequence[Callable]) -> tuple[list, list]:
