@@ -94,7 +94,8 @@ class Loop:
                 self.recorder.advance(step)
                 watchdog.beat('a step')
                 processes.at(step)
-                if due(step, experiment.log_every, job.total_steps):
+                logged = due(step, experiment.log_every, job.total_steps)
+                if logged:
                     figures = clock.read(experiment.train_data.batch)
                     self.recorder.take(step, state, watch, figures | self.saver.figures)
                     if advisor.consider(figures, experiment.log_every):
@@ -103,7 +104,7 @@ class Loop:
                     state = dataclasses.replace(state, interval=empty)
                 state, improved = self.evaluate_if_due(state, step)
                 wanted = improved or due(step, save_every, job.total_steps)
-                if wanted or self.saver.overdue():
+                if wanted or self.saver.overdue(logged):
                     with self.recorder.chronicle.timed('checkpoint'):
                         self.save(state, step, watch)
                 if self.evaluated == step or self.saved == step:

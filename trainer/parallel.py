@@ -118,11 +118,6 @@ def device_memory() -> int | None:
     return limit
 
 
-def is_main() -> bool:
-    """True on the one process that writes, saves and speaks."""
-    return jax.process_index() == 0
-
-
 def batch_devices(layout: Parallel) -> int:
     """Devices that each read a part of the batch of their own."""
     return jax.device_count() // layout.model

@@ -10,9 +10,9 @@ from collections.abc import Collection
 from typing import Annotated
 
 import gin
-import jax
 from annotated_types import Ge, Gt
 
+from trainer import processes
 from trainer.checkpoints import CheckpointStore, SaveFailed
 from trainer.screen import warn
 
@@ -59,17 +59,21 @@ class Saver:
         """What a line of metrics says of saving: nothing, unless it failed."""
         return {'perf/failed_saves': self.failed} if self.failed else {}
 
-    def overdue(self) -> bool:
+    def overdue(self, logged: bool = True) -> bool:
         """True once so much time has passed that a kill would cost too much work.
 
         That is `seconds`, or so long that saves keep to their share of the time. Never
-        while a save is under way, nor with several processes, whose clocks differ:
-        all must save the same step.
+        while a save is under way.
+
+        Args:
+          logged: whether the step has a line in the log. Several processes ask at those
+            alone, since all must then wait for what the clock of the first says.
         """
-        if self.seconds is None or jax.process_count() > 1:
+        if self.seconds is None or (processes.count() > 1 and not logged):
             return False
         since = time.monotonic() - self._saved_at
-        return since >= max(self.seconds, self._cost / SHARE) and not self.store.busy
+        late = since >= max(self.seconds, self._cost / SHARE)
+        return processes.told(late and not self.store.busy)
 
     def save(
         self, step: int, state, manifest: dict, keep_steps: Collection[int] = ()
