@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from models.pretrained.loading import load_pretrained
+from models.pretrained.saving import foreign_weights
 from tests.peers import peer
 from trainer.errors import UserError
 from trainer.experiment import load
@@ -84,6 +85,23 @@ def test_the_header_says_what_the_weights_are(run):
     assert json.loads(said['classes']) == [str(digit) for digit in range(10)]
     assert json.loads(said['input_shape']) == [8, 8, 1]
     assert (said['format'], said['naming'], said['step']) == ('pt', 'torchvision', '3')
+
+
+def test_what_does_not_come_back_as_it_was_is_not_written(run, monkeypatch, tmp_path):
+    assert json.loads(safe_open(export(run), 'numpy').metadata()['parity']) == {
+        'arrays_read_back': len(load_file(export(run))) - 20,  # counters of 20 norms
+        'difference': 0.0,
+    }
+
+    def rounded(model, weights, naming):
+        foreign = foreign_weights(model, weights, naming)
+        return foreign | {'fc.bias': foreign['fc.bias'] + np.float32(1e-7)}
+
+    monkeypatch.setattr('trainer.export.foreign_weights', rounded)
+    said = r'1 arrays do not come back from timm names as they were \(head/'
+    with pytest.raises(UserError, match=said):
+        export(run, naming='timm', out=tmp_path / 'w.safetensors')
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_left_half_written(run, monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ import jax
 from flax import nnx
 
 from models.pretrained.preprocessing import HEADER
-from models.pretrained.saving import foreign_weights
+from models.pretrained.saving import foreign_weights, lost_weights
 from models.streams import make_rngs
 from trainer import files, rundir
 from trainer.errors import UserError
@@ -78,26 +78,39 @@ def _write(path: pathlib.Path, contents: dict[str, bytes]) -> None:
 
 def safetensors(predictor: Predictor, naming: str) -> dict[str, bytes]:
     """The weights, which PyTorch loads strictly, and in the header what they expect."""
-    from safetensors.numpy import save
+    from safetensors.numpy import load, save
 
     network = predictor.job.recipe.network
     net = nnx.eval_shape(lambda: network.make(make_rngs(0)))
     weights = jax.device_get({**predictor.params, **predictor.model_state})
     try:
         foreign = foreign_weights(net, weights, naming)
+        content = save(foreign, header(predictor, naming, len(weights)))
+        lost = lost_weights(net, weights, load(content), naming)
     except (ValueError, AttributeError) as error:
         raise UserError(f'This run cannot be exported: {error}') from error
-    return {'': save(foreign, header(predictor, naming))}
+    if lost:
+        raise UserError(
+            f'{len(lost)} arrays do not come back from {naming} names as they were '
+            f'({", ".join(lost[:3])}); nothing was written: choose another --naming.'
+        )
+    return {'': content}
 
 
-def header(predictor: Predictor, naming: str) -> dict[str, str]:
-    """What one must know to use the weights; JSON where it is no word."""
+def header(predictor: Predictor, naming: str, count: int) -> dict[str, str]:
+    """What one must know to use the weights; JSON where it is no word.
+
+    Args:
+      predictor, naming: as `safetensors` takes them.
+      count: of arrays, each of which is read back bit for bit before it is written.
+    """
     return {
         'format': 'pt',
         'naming': naming,
         'step': str(predictor.step),
         'classes': json.dumps(files.plain(predictor.data.class_names)),
         'input_shape': json.dumps(files.plain(predictor.data.image_shape)),
+        'parity': json.dumps({'arrays_read_back': count, 'difference': 0.0}),
         HEADER: json.dumps(predictor.preprocessing),
     }
 

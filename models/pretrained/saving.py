@@ -1,12 +1,12 @@
 """Our weights as PyTorch wants them: every tensor of a state_dict, in its names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from flax import nnx
 
-from models.pretrained.loading import families, family_of
-from models.pretrained.mapping import Arrays, export_weights
+from models.pretrained.loading import families, family_of, weights_of
+from models.pretrained.mapping import Arrays, Rule, export_weights, import_weights
 
 COUNTER = 'num_batches_tracked'
 
@@ -28,13 +28,34 @@ def foreign_weights(
       ValueError: a family or naming without a table; or lists every array that has
         no name there, such as those of a head that is no classifier.
     """
+    foreign = export_weights(_rules(model, naming), arrays)
+    return {**foreign, **_counters(foreign)}
+
+
+def lost_weights(
+    model: nnx.Module, arrays: Arrays, foreign: Arrays, naming: str
+) -> list[str]:
+    """Paths of the arrays that do not come back, bit for bit, from their foreign names.
+
+    Args:
+      model, arrays, naming: as `foreign_weights` took them.
+      foreign: what it gave, or what was read of it.
+    """
+    back = import_weights(_rules(model, naming), foreign, weights_of(model)).arrays
+    return [
+        name
+        for name, array in arrays.items()
+        if name not in back or not np.array_equal(back[name], array, equal_nan=True)
+    ]
+
+
+def _rules(model: nnx.Module, naming: str) -> Sequence[Rule]:
     namings = families().get(family_of(type(model.backbone)), {})
     if naming not in namings:
         known = ' or '.join(namings) or 'none: it has no table of names'
         name = type(model.backbone).__name__
         raise ValueError(f'{name} has no naming {naming!r}; choose {known}.')
-    foreign = export_weights(namings[naming], arrays)
-    return {**foreign, **_counters(foreign)}
+    return namings[naming]
 
 
 def _counters(foreign: Mapping) -> dict[str, np.ndarray]:
