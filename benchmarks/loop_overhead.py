@@ -18,7 +18,7 @@ from collections import deque
 import jax
 
 from benchmarks.measure import alternate, markdown, setting, spread
-from trainer import parallel, writers
+from trainer import parallel
 from trainer.chronicle import Chronicle
 from trainer.compilation import enable_cache
 from trainer.console import Console
@@ -28,7 +28,7 @@ from trainer.job import Job, open_job
 from trainer.loop import IN_FLIGHT, Loop
 from trainer.recorder import Recorder
 from trainer.saver import Saver
-from trainer.tensorboard import TensorBoardWriter
+from trainer.trackers import TensorBoardWriter, Trackers
 from trainer.verdicts import make_tracker
 
 MLP = 'configs/mlp.gin'
@@ -99,9 +99,9 @@ class Case:
         job, state = self.job, self.start()
         with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
             place = pathlib.Path(place)
-            jsonl = writers.JsonlWriter(place / 'metrics.jsonl')
-            writer = writers.MultiWriter([jsonl, TensorBoardWriter(place)])
-            stack.enter_context(contextlib.closing(writer))
+            trackers = Trackers(place, [TensorBoardWriter])
+            stack.enter_context(trackers)
+            writer = stack.enter_context(trackers.opened('loop', {}, 0))
             nowhere = stack.enter_context(open(os.devnull, 'w'))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
             console = Console()

@@ -1,5 +1,6 @@
 """Metrics are strict JSON, resumable to the byte, and read by TensorBoard itself."""
 
+import functools
 import json
 import math
 import subprocess
@@ -12,8 +13,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainer import provenance, writers
-from trainer.tensorboard import TensorBoardWriter
-from trainer.writers import JsonlWriter, MetricWriter, MultiWriter
+from trainer.trackers import MultiWriter, Start, TensorBoardWriter
+from trainer.writers import JsonlWriter, MetricWriter
 
 
 def write_lines(path, *lines):
@@ -110,7 +111,7 @@ class Broken(MetricWriter):
 
 def test_a_writer_that_fails_warns_once_and_stops_nothing(tmp_path, capsys):
     path = tmp_path / 'metrics.jsonl'
-    writer = MultiWriter([Broken(), JsonlWriter(path)])
+    writer = MultiWriter([Broken, functools.partial(JsonlWriter, path)])
     writer.write_hparams({'name': 'a'})
     for step in range(3):
         writer.write_scalars(step, {'a': 1.0})
@@ -125,17 +126,18 @@ def test_a_writer_that_fails_warns_once_and_stops_nothing(tmp_path, capsys):
 
 def test_the_interface_is_that_of_clu():
     names = {name for name in vars(MetricWriter) if not name.startswith('_')}
-    for kind in (MultiWriter, TensorBoardWriter):
-        assert names <= set(vars(kind))
+    assert names - {'durable', 'needs'} <= set(vars(MultiWriter))
     assert names == {
         *('write_scalars', 'write_hparams', 'write_texts', 'write_images'),
         *('write_histograms', 'flush', 'close'),
+        *('end', 'durable', 'needs'),
     }
 
 
 def load(directory):
     """What TensorBoard's own loader finds."""
-    loaded = EventAccumulator(str(directory), size_guidance={'scalars': 0, 'images': 0})
+    directory = str(directory / 'tensorboard')
+    loaded = EventAccumulator(directory, size_guidance={'scalars': 0, 'images': 0})
     return loaded.Reload()
 
 
@@ -145,7 +147,7 @@ def curve(directory, tag):
 
 
 def test_tensorboard_reads_all_that_is_written(tmp_path):
-    writer = TensorBoardWriter(tmp_path)
+    writer = TensorBoardWriter(Start(directory=tmp_path))
     writer.write_scalars(1, {'train/loss': np.float32(0.5), 'val/acc_class_3': None})
     writer.write_scalars(2, {'train/loss': float('nan')})
     writer.write_texts(2, {'note': '**hello**'})
@@ -173,7 +175,7 @@ def test_tensorboard_reads_all_that_is_written(tmp_path):
 
 def test_images_keep_their_colours(tmp_path):
     cv2 = pytest.importorskip('cv2')
-    writer = TensorBoardWriter(tmp_path)
+    writer = TensorBoardWriter(Start(directory=tmp_path))
     image = np.random.default_rng(0).integers(0, 256, (1, 5, 7, 3), np.uint8)
     writer.write_images(3, {'x': image})
     writer.close()
@@ -185,20 +187,20 @@ def test_images_keep_their_colours(tmp_path):
 
 
 def test_a_run_that_goes_on_draws_no_step_twice(tmp_path):
-    first = TensorBoardWriter(tmp_path)
+    first = TensorBoardWriter(Start(directory=tmp_path))
     for step in (1, 2, 3, 4):
         first.write_scalars(step, {'loss': float(step)})
     first.close()
-    second = TensorBoardWriter(tmp_path, resumed_from=2)  # within the same second
+    second = TensorBoardWriter(Start(directory=tmp_path, resumed_from=2))  # at once
     for step in (3, 4, 5):
         second.write_scalars(step, {'loss': -float(step)})
     second.close()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list((tmp_path / 'tensorboard').iterdir())) == 2
     assert curve(tmp_path, 'loss') == [(1, 1), (2, 2), (3, -3), (4, -4), (5, -5)]
 
 
 def test_flush_brings_everything_into_the_file(tmp_path):
-    writer = TensorBoardWriter(tmp_path)
+    writer = TensorBoardWriter(Start(directory=tmp_path))
     for step in range(200):
         writer.write_scalars(step, {'loss': 1.0})
     writer.flush()
@@ -206,25 +208,19 @@ def test_flush_brings_everything_into_the_file(tmp_path):
     writer.close()
 
 
-def test_what_fails_in_the_thread_is_raised_to_the_caller_once(tmp_path):
-    writer = TensorBoardWriter(tmp_path)
-    writer.write_images(1, {'x': np.zeros((1, 4, 4, 2))})
-    with pytest.raises(KeyError, match='2'):
-        writer.flush()
-    writer.write_scalars(1, {'loss': 1.0})
-    writer.close()
-    writer.close()
-    assert curve(tmp_path, 'loss') == [(1, 1.0)]
-
-
 def test_no_thread_is_left_and_none_keeps_python_alive(tmp_path):
     before = threading.active_count()
-    writer = TensorBoardWriter(tmp_path / 'a')
+    make = functools.partial(TensorBoardWriter, Start(directory=tmp_path / 'a'))
+    writer = MultiWriter([make])
+    writer.close()
     writer.close()
     assert threading.active_count() == before
     code = (
-        'import sys; from trainer.tensorboard import TensorBoardWriter as W\n'
-        f'w = W({str(tmp_path / "b")!r}); w.write_scalars(1, {{"a": 1.0}}); w.flush()\n'
+        'import sys, pathlib, functools\n'
+        'from trainer.trackers import MultiWriter, Start, TensorBoardWriter as W\n'
+        f's = Start(directory=pathlib.Path({str(tmp_path / "b")!r}))\n'
+        'w = MultiWriter([functools.partial(W, s)])\n'
+        'w.write_scalars(1, {"a": 1.0}); w.flush()\n'
         'sys.exit(3 if "tensorflow" in sys.modules else 0)'
     )
     command = [sys.executable, '-c', code]

@@ -29,6 +29,7 @@ from trainer.search.space import Search
 from trainer.selection import Best
 from trainer.source import Source, read_from
 from trainer.tasks import Task
+from trainer.trackers.tensorboard import TensorBoardWriter
 from trainer.watchdog import Watchdog
 
 __all__ = ['Experiment', 'Source', 'describe', 'load']
@@ -73,6 +74,7 @@ class Experiment:
       pictures: how many of the best, the worst and random examples are drawn into the
         run directory at the end.
       hooks: called with (step, state, metrics) at every line that is logged.
+      writers: where metrics go beside metrics.jsonl, which every run has.
       log_every: in steps.
       eval_every, save_every: in epochs.
       source: what `load` has read; None for an experiment built in Python.
@@ -108,6 +110,7 @@ class Experiment:
     search: Search | None = None
     pictures: Annotated[int, Ge(0)] = 4
     hooks: Sequence[Callable] = ()
+    writers: Sequence[Callable] = (TensorBoardWriter,)
     log_every: Annotated[int, Ge(1)] = 10
     eval_every: Annotated[float, Gt(0)] = 1
     save_every: Annotated[float, Gt(0)] = 1

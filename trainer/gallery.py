@@ -8,7 +8,7 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import jax
@@ -67,6 +67,14 @@ def write_gallery(
         Image.fromarray(sheet(rows)).quantize(256).save(path, optimize=True)
         written.append(path)
     return written
+
+
+def as_images(paths: Sequence[pathlib.Path]) -> dict[str, np.ndarray]:
+    """The sheets by name, [1, H, W, 3] each, as writers take them."""
+    return {
+        f'{FOLDER}/{path.stem}': np.asarray(Image.open(path).convert('RGB'))[None]
+        for path in paths
+    }
 
 
 def _shown(job: Job) -> Iterator[str]:

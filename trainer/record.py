@@ -10,7 +10,6 @@ import jax
 from trainer import pretrained, processes, provenance, results, rundir, writers
 from trainer.defaults import write_source
 from trainer.job import Job
-from trainer.tensorboard import TensorBoardWriter
 
 
 def start(directory: pathlib.Path, job: Job, config: dict, argv, data: dict) -> None:
@@ -51,17 +50,6 @@ def go_on(directory: pathlib.Path, step: int) -> None:
     if processes.is_main():
         writers.truncate(directory / rundir.METRICS, step)
         (directory / rundir.RESULTS).unlink(missing_ok=True)
-
-
-def open_writer(directory: pathlib.Path, step: int) -> writers.MultiWriter:
-    """What metrics are written with from a step on."""
-    if not processes.is_main():
-        return writers.MultiWriter([])
-    events = directory / rundir.TENSORBOARD
-    events = TensorBoardWriter(events, resumed_from=step or None)
-    return writers.MultiWriter(
-        [writers.JsonlWriter(directory / rundir.METRICS), events]
-    )
 
 
 def left_out(directory: pathlib.Path, job: Job) -> None:

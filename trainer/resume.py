@@ -34,6 +34,7 @@ MAY_CHANGE = (
     'checkpoints*',
     'divergence*',
     'watchdog*',
+    'writers*',
     'parallel*',
     'best.patience',
     'test_data*',

@@ -3,7 +3,6 @@
 Opening the directory and its lock is `train.py`; the loop itself is `loop.py`.
 """
 
-import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from trainer.divergence import Diverged
 from trainer.errors import Interrupted
 from trainer.evaluate import evaluate_all
 from trainer.experiment import describe
-from trainer.gallery import write_gallery
+from trainer.gallery import as_images, write_gallery
 from trainer.job import Job
 from trainer.loop import Loop
 from trainer.recorder import Recorder
@@ -34,6 +33,8 @@ from trainer.results import headline
 from trainer.saver import Saver
 from trainer.signals import Stop
 from trainer.state import TrainState
+from trainer.trackers import Trackers
+from trainer.trackers.sample import weights_sample
 from trainer.verdicts import make_plateau, make_tracker
 
 
@@ -47,6 +48,7 @@ class Run:
     stop: Stop
     console: Console
     chronicle: Chronicle
+    trackers: Trackers
 
     def __post_init__(self):
         keep = self.job.experiment.checkpoints.keep
@@ -93,9 +95,9 @@ class Run:
         """
         job, step = self.job, int(state.step)
         self.chronicle.begin(step, overview.facts(job, loop.train_step))
-        writer = record.open_writer(self.directory, step)
+        tracked = self.trackers.opened(job.experiment.name, self.config, step)
         bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
-        with contextlib.closing(writer), bar:
+        with tracked as writer, bar:
             loop.recorder = Recorder(job, writer, bar, job.rate, self.chronicle)
             if loop.plateau is not None:
                 loop.recorder.scale = loop.plateau.scale
@@ -113,7 +115,9 @@ class Run:
             if chosen is not state:  # else all were scored at this step
                 scores |= self.scores(chosen, job.experiment.evaluations)
             with self.chronicle.timed('pictures'):
-                write_gallery(job, *chosen.weights, self.directory, self.stop)
+                shown = write_gallery(job, *chosen.weights, self.directory, self.stop)
+            writer.write_images(int(state.step), as_images(shown))
+            writer.write_histograms(int(state.step), weights_sample(chosen))
         results = record.write_results(
             self.directory, job, int(state.step), best, scores
         )

@@ -16,6 +16,7 @@ from trainer.job import Job, open_job
 from trainer.lock import check_writable, locked
 from trainer.run import Run
 from trainer.signals import Stop, stop_on_signals
+from trainer.trackers import Trackers
 from trainer.verdicts import make_plateau, make_tracker
 from trainer.watchdog import watched
 
@@ -74,13 +75,15 @@ def train_job(
     directory = open_directory(job, workdir)
     chronicle = Chronicle(directory, console.phases, console.quiet)
     with contextlib.ExitStack() as stack:
+        trackers = Trackers(directory, job.experiment.writers)
+        stack.enter_context(trackers)  # what they upload is written by then
         stack.enter_context(chronicle)  # its last page says how the run ended
         stack.enter_context(locked(directory))
         stack.enter_context(console.log_to(directory))
         log = directory / rundir.log_of(processes.index())
         stack.enter_context(watched(job.experiment.watchdog, log))
         stack.enter_context(memory.advised(job))
-        run = Run(job, directory, argv, stop, console, chronicle)
+        run = Run(job, directory, argv, stop, console, chronicle, trackers)
         return run.finished() or run.go()
 
 

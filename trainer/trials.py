@@ -32,7 +32,7 @@ def fast(experiment: Experiment, *, stop: Stop, console: Console) -> dict:
       UserError, TrainingFailed, Interrupted: as training itself would.
     """
     with console.phases('data'):
-        job = open_job(experiment)
+        job = open_job(dataclasses.replace(experiment, writers=()))
     excerpts = {role: Excerpt(data, FAST_STEPS) for role, data in job.datasets.items()}
     job = dataclasses.replace(job, datasets=excerpts, total_steps=FAST_STEPS)
     with tempfile.TemporaryDirectory() as directory:

@@ -1,18 +1,18 @@
 """Where metrics go: writers with the interface of CLU's MetricWriter, no TensorFlow.
 
-Promises that metrics.jsonl is strict JSON, one object a line, and that no writer ever
-stops a run. Knows names, steps and numbers; not what they mean.
+Promises that metrics.jsonl is strict JSON, one object a line. Knows names, steps and
+numbers; not what they mean.
 """
 
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from trainer import files
-from trainer.screen import warn
 
 Scalars = Mapping[str, float | None]
 
@@ -20,9 +20,17 @@ Scalars = Mapping[str, float | None]
 class MetricWriter:
     """What every writer can be given; each drops what it has no place for.
 
-    Methods and arguments are those of `clu.metric_writers.MetricWriter`, so that one of
-    CLU's can stand in for ours. Scalars may be None: no data.
+    Methods and arguments are those of `clu.metric_writers.MetricWriter`, and `end`.
+    Scalars may be None: no data.
+
+    Attributes:
+      durable: whether a checkpoint waits until all before it is written: so it is with
+        files, and not with servers.
+      needs: a module that Juniper does not bring, and the name that pip knows it by.
     """
+
+    durable: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, str] | None] = None
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
         """Writes numbers by name."""
@@ -47,6 +55,9 @@ class MetricWriter:
     def flush(self) -> None:
         """Brings all that was written into the files."""
 
+    def end(self, ending: Literal['finished', 'interrupted', 'failed']) -> None:
+        """Hears how the run ended; its directory is then complete."""
+
     def close(self) -> None:
         """Flushes, and lets the files go."""
 
@@ -58,6 +69,8 @@ class JsonlWriter(MetricWriter):
     back to it, so equal runs write equal bytes; "no data", NaN and the infinities are
     all `null`. Each line is with the system when the call returns.
     """
+
+    durable = True
 
     def __init__(self, path: str | os.PathLike):
         """Opens the file; a run that goes on calls `truncate` before."""
@@ -80,67 +93,6 @@ class JsonlWriter(MetricWriter):
             self._file.close()
 
 
-class MultiWriter(MetricWriter):
-    """Gives everything to several writers; one that fails is warned of, once.
-
-    A writer that failed is still given what comes later: a full disk may be emptied.
-    """
-
-    def __init__(self, writers: Sequence[MetricWriter]):
-        """Takes the writers, the first one to be served first."""
-        self._writers = list(writers)
-        self._warned: set[int] = set()
-
-    def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """As of each writer."""
-        self._each('write_scalars', step, scalars)
-
-    def write_hparams(self, hparams: Mapping[str, object]) -> None:
-        """As of each writer."""
-        self._each('write_hparams', hparams)
-
-    def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """As of each writer."""
-        self._each('write_texts', step, texts)
-
-    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """As of each writer."""
-        self._each('write_images', step, images)
-
-    def write_histograms(
-        self,
-        step: int,
-        arrays: Mapping[str, np.ndarray],
-        num_buckets: Mapping[str, int] | None = None,
-    ) -> None:
-        """As of each writer."""
-        self._each('write_histograms', step, arrays, num_buckets)
-
-    def flush(self) -> None:
-        """As of each writer."""
-        self._each('flush')
-
-    def close(self) -> None:
-        """As of each writer."""
-        self._each('close')
-
-    def _each(self, method: str, *arguments) -> None:
-        for index, writer in enumerate(self._writers):
-            try:
-                getattr(writer, method)(*arguments)
-            except Exception as error:
-                self._report(index, error)
-
-    def _report(self, index: int, error: Exception) -> None:
-        if index not in self._warned:
-            self._warned.add(index)
-            name = type(self._writers[index]).__name__
-            warn(
-                f'{name} failed and may miss some metrics; the run goes on '
-                f'({type(error).__name__}: {error})'
-            )
-
-
 def truncate(path: str | os.PathLike, step: int) -> None:
     """Drops all that a run that goes on from `step` is going to write again.
 
@@ -161,12 +113,15 @@ def truncate(path: str | os.PathLike, step: int) -> None:
         files.write_text(path, ''.join(kept))
 
 
-def read(path: str | os.PathLike) -> list[dict[str, object]]:
-    """Every whole line of a metrics.jsonl, oldest first; a torn one is left out."""
+def read(path: str | os.PathLike, size: int | None = None) -> list[dict[str, object]]:
+    """Every whole line of a metrics.jsonl, oldest first; a torn one is left out.
+
+    With a size only its first bytes are read.
+    """
     path = pathlib.Path(path)
     if not path.exists():
         return []
-    text = path.read_text(encoding='utf-8', errors='replace')
+    text = path.read_bytes()[:size].decode('utf-8', errors='replace')
     return [record for _, record in _records(text)]
 
 

@@ -3,7 +3,16 @@
 import dataclasses
 from collections.abc import Sequence
 
-from trainer.lint import complaints, documents, rooms, spaces, usage, values, weights
+from trainer.lint import (
+    complaints,
+    documents,
+    packages,
+    rooms,
+    spaces,
+    usage,
+    values,
+    weights,
+)
 from trainer.lint.config import Config
 from trainer.lint.finding import COMMAND_LINE, Finding, Place
 from trainer.lint.spelling import spell
@@ -105,8 +114,9 @@ def check_report(
     from trainer.experiment import describe, load
 
     examination = examine(files, bindings)
-    absent = map(str, weights.absent(examination.config))
-    lines = [*map(str, examination.findings), *absent]
+    config = examination.config
+    absent = [*weights.absent(config), *packages.absent(config)]
+    lines = [*map(str, examination.findings), *map(str, absent)]
     try:
         experiment = load(files, bindings)
     except UserError as error:

@@ -22,6 +22,7 @@ ROOMS = (
     'trainer.plateau',
     'trainer.descent',
     'trainer.hooks',
+    'trainer.trackers',
     'trainer.saver',
     'trainer.watchdog',
     'trainer.divergence',

@@ -22,6 +22,7 @@ GIVEN = frozenset(
         'learning_rate',
         'total_steps',
         'steps_per_epoch',
+        'start',
     }
 )
 FILLED_IN = GIVEN | {

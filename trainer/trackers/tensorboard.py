@@ -1,60 +1,55 @@
-"""TensorBoard events through tensorboardX: no TensorFlow, and off the hot road.
+"""TensorBoard events through tensorboardX: no TensorFlow.
 
-The caller only puts into a queue; one thread makes the events and writes the file.
 Knows nothing of runs but the step from which one goes on.
 """
 
-import os
 import pathlib
-import queue
-import threading
 import time
 from collections.abc import Iterable, Mapping
 
+import gin
 import numpy as np
 
+from trainer import rundir
+from trainer.trackers.start import Start
 from trainer.writers import MetricWriter, Scalars
 
 FLUSH_SECONDS = 20
-QUEUE_EVENTS = 10_000
 BUCKETS = 30
 
 
+@gin.register
 class TensorBoardWriter(MetricWriter):
     """Writes one event file for each start of a run; the curves show no step twice."""
 
-    def __init__(self, directory: str | os.PathLike, resumed_from: int | None = None):
-        """Opens a new event file.
+    durable = True
 
-        Args:
-          directory: of the event files; made where it is missing.
-          resumed_from: the step a run goes on from: what was written for later steps
-            is hidden by TensorBoard. None: nothing was written before.
+    def __init__(self, start: Start):
+        """Opens a new event file in the run directory's `tensorboard/`.
+
+        Of a run that goes on, TensorBoard hides what was written for later steps.
         """
-        self._file = _open(pathlib.Path(directory))
-        self._queue: queue.Queue = queue.Queue(QUEUE_EVENTS)
-        self._error: Exception | None = None
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-        if resumed_from is not None:
-            self._put(_restart_events, resumed_from + 1)
+        self._file = _open(start.directory / rundir.TENSORBOARD)
+        self._begun, self._flushed = start.resumed_from is None, time.monotonic()
+        if start.resumed_from is not None:
+            self._write(_restart_events(start.resumed_from + 1))
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """Queues one event a step; None is left out, NaN is drawn as such."""
-        self._put(_scalar_events, int(step), dict(scalars))
+        """Writes one event a step; None is left out, NaN is drawn as such."""
+        self._write(_scalar_events(int(step), scalars))
 
     def write_hparams(self, hparams: Mapping[str, object]) -> None:
-        """Queues the configuration for TensorBoard's table of runs."""
-        self._put(_hparam_events, dict(hparams))
+        """Writes the configuration for TensorBoard's table of runs, once a run."""
+        if self._begun:
+            self._write(_hparam_events(hparams))
 
     def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
-        """Queues Markdown."""
-        self._put(_text_events, int(step), dict(texts))
+        """Writes Markdown."""
+        self._write(_text_events(int(step), texts))
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """Queues images [N, H, W, C], uint8 or float in [0, 1]; C is 1, 3 or 4."""
-        self._put(_image_events, int(step), dict(images))
+        """Writes images [N, H, W, C], uint8 or float in [0, 1]; C is 1, 3 or 4."""
+        self._write(_image_events(int(step), images))
 
     def write_histograms(
         self,
@@ -62,57 +57,24 @@ class TensorBoardWriter(MetricWriter):
         arrays: Mapping[str, np.ndarray],
         num_buckets: Mapping[str, int] | None = None,
     ) -> None:
-        """Queues histograms of arrays, by default of 30 buckets."""
-        self._put(_histogram_events, int(step), dict(arrays), dict(num_buckets or {}))
+        """Writes histograms of arrays, by default of 30 buckets."""
+        self._write(_histogram_events(int(step), arrays, num_buckets or {}))
 
     def flush(self) -> None:
-        """Waits until all that was queued is in the file.
-
-        Raises:
-          Exception: the first that the thread met since the last call.
-        """
-        if not self._closed:
-            self._queue.join()
-            self._file.flush()
-        self._raise()
+        """Brings all events into the file."""
+        self._file.flush()
 
     def close(self) -> None:
-        """Flushes, ends the thread and closes the file; may be called twice."""
-        if not self._closed:
-            self._queue.put(None)
-            self._thread.join()
-            self._closed = True
-            self._file.close()
-        self._raise()
+        """Flushes and closes the file."""
+        self._file.close()
 
-    def _put(self, make, *arguments) -> None:
-        self._raise()
-        self._queue.put((time.time(), make, arguments))
-
-    def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-    def _work(self) -> None:
-        """Writes what is queued, and flushes now and then, until it takes a None."""
-        flushed = time.monotonic()
-        while (item := self._queue.get()) is not None:
-            try:
-                self._write(*item)
-                if time.monotonic() - flushed > FLUSH_SECONDS:
-                    self._file.flush()
-                    flushed = time.monotonic()
-            except Exception as error:
-                self._error = self._error or error
-            finally:
-                self._queue.task_done()
-        self._queue.task_done()
-
-    def _write(self, wall_time: float, make, arguments: tuple) -> None:
-        for event in make(*arguments):
-            event.wall_time = wall_time
+    def _write(self, events: Iterable) -> None:
+        for event in events:
+            event.wall_time = time.time()
             self._file.write_event(event)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._file.flush()
+            self._flushed = time.monotonic()
 
 
 def _open(directory: pathlib.Path):

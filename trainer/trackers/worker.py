@@ -1,0 +1,84 @@
+"""One writer in a thread of its own: in order, off the step's way, never in its way.
+
+Knows nothing of what is written. A writer that fails is warned of once and is still
+given what comes later: a full disk may be emptied, a server come back.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from trainer.screen import warn
+
+ITEMS = 10_000  # that wait at most; then those for a server are left out
+PATIENCE, AT_THE_END = 20.0, 120.0  # seconds that an ending waits, or a run's end
+
+
+class Worker:
+    """Makes a writer in its thread, and calls there what `put` is given."""
+
+    def __init__(self, name: str, make: Callable, durable: bool = False):
+        """Starts the thread.
+
+        Args:
+          name: of the writer, for warnings.
+          make: gives the writer; it is called again where it failed.
+          durable: whether saves and the end wait until all is written.
+        """
+        self.name, self.durable = name, durable
+        self._make, self._writer, self._warned = make, None, False
+        self._queue: queue.Queue = queue.Queue(ITEMS)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, method: str, *arguments) -> None:
+        """Has the writer's method called; waits for nothing where a server is slow."""
+        try:
+            self._queue.put((method, arguments), block=self.durable)
+        except queue.Full:
+            self._report(TimeoutError(f'{ITEMS:,} calls wait already'))
+
+    def settle(self) -> None:
+        """Waits until all so far is written, where the writer is durable."""
+        self.put('flush')
+        if self.durable:
+            self._queue.join()
+
+    def finish(self) -> None:
+        """Lets the thread end behind what was put; may be called twice."""
+        if self._thread.is_alive():
+            self.put('close')
+            self.put('')
+
+    def join(self, until: float) -> None:
+        """Waits for the thread; where a server is slow, until `time.monotonic()`."""
+        left = max(0.0, until - time.monotonic())
+        self._thread.join(None if self.durable else left)
+        if self._thread.is_alive():
+            warn(
+                f'{self.name} has not taken everything in the time it was given; what '
+                f'it lacks stands in metrics.jsonl, and it gets it if the run goes on'
+            )
+
+    def _work(self) -> None:
+        """Does what was put, until it takes an empty name."""
+        while True:
+            method, arguments = self._queue.get()
+            try:
+                if not method:
+                    return
+                self._writer = self._writer or self._make()
+                getattr(self._writer, method)(*arguments)
+            except Exception as error:
+                self._report(error)
+            finally:
+                self._queue.task_done()
+
+    def _report(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            warn(
+                f'{self.name} failed and may miss some metrics; the run goes on '
+                f'({type(error).__name__}: {error})'
+            )
