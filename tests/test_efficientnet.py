@@ -13,6 +13,7 @@ import models
 from models import EfficientNet
 from models.efficientnet import SCALES
 from models.mbconv import MBConv, SqueezeExcite
+from models.streams import make_rngs
 
 # Counted by torchvision 0.28 at 1,000 classes (its documentation, `num_params`), which
 # are those of Tan and Le 2019, table 2: 5.3M, 7.8M, 9.2M, 12M, 19M, 30M, 43M and 66M.
@@ -34,24 +35,10 @@ def draw(*shape, seed=1):
 
 def abstract(variant, **options):
     return nnx.eval_shape(
-        lambda: EfficientNet((8, 8, 3), variant, **options, rngs=nnx.Rngs(0))
+        lambda: EfficientNet((8, 8, 3), variant, **options, rngs=make_rngs(0))
     )
 
 
-@pytest.fixture
-def quick_streams(monkeypatch):
-    """Flax draws each key in a time that grows with all that was traced before."""
-
-    def draw_key(stream):
-        key = jax.random.fold_in(stream.key[...], stream.count[...])
-        # `count[...] += 1` asks a tracer for its sharding, whose refusal is costly.
-        stream.count.set_value(stream.count[...] + 1)
-        return key
-
-    monkeypatch.setattr(nnx.RngStream, '__call__', draw_key)
-
-
-@pytest.mark.usefixtures('quick_streams')
 @pytest.mark.parametrize('variant', SCALES)
 def test_number_of_parameters_is_the_published_one(variant):
     name = f'efficientnet_{variant}'
@@ -64,12 +51,11 @@ def test_number_of_parameters_is_the_published_one(variant):
     assert model.backbone.stem.norm.epsilon == epsilon
 
 
-@pytest.mark.usefixtures('quick_streams')
 @pytest.mark.parametrize('stem', ['imagenet', 'small'])
 @pytest.mark.parametrize('shape', [(33, 47, 3), (1, 1, 2)])
 def test_maps_agree_with_channels_and_strides(shape, stem):
     net = functools.partial(EfficientNet, shape, stem=stem)
-    model = nnx.eval_shape(lambda: net(rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: net(rngs=make_rngs(0)))
     images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     maps = nnx.eval_shape(lambda model, images: model(images), model, images)
     first = 2 if stem == 'imagenet' else 1
@@ -90,7 +76,7 @@ def test_blocks_are_left_out_the_more_often_the_later_they_stand():
 
 
 def test_a_squeeze_excitation_weighs_channels():
-    layer, maps = SqueezeExcite(4, 2, rngs=nnx.Rngs(0)), draw(2, 3, 3, 4)
+    layer, maps = SqueezeExcite(4, 2, rngs=make_rngs(0)), draw(2, 3, 3, 4)
     layer.expand.bias[...] = draw(4)
     squeezed = nnx.silu(maps.mean((1, 2)) @ layer.reduce.kernel[...])
     weights = nnx.sigmoid(squeezed @ layer.expand.kernel[...] + draw(4))
@@ -107,7 +93,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize('kind', BLOCKS)
 def test_a_block_widens_strides_and_adds(kind):
-    block = MBConv(*BLOCKS[kind], rngs=nnx.Rngs(0))
+    block = MBConv(*BLOCKS[kind], rngs=make_rngs(0))
     in_channels, out_channels, _, stride, expansion = BLOCKS[kind]
     assert (block.expand is None) == (expansion == 1)
     block.project.norm.scale[...] = jnp.zeros(out_channels)
@@ -118,13 +104,13 @@ def test_a_block_widens_strides_and_adds(kind):
 
 
 def test_what_is_left_out_is_the_branch():
-    block, images = MBConv(4, 4, drop_path=0.5, rngs=nnx.Rngs(0)), draw(64, 2, 2, 4)
+    block, images = MBConv(4, 4, drop_path=0.5, rngs=make_rngs(0)), draw(64, 2, 2, 4)
     kept = jnp.any(block(images) != images, axis=(1, 2, 3))
     assert 16 < kept.sum() < 48
 
 
 def test_gradient_reaches_every_parameter_of_a_block():
-    block = MBConv(4, 4, rngs=nnx.Rngs(0))
+    block = MBConv(4, 4, rngs=make_rngs(0))
     graph, params, rest = nnx.split(block, nnx.Param, ...)
 
     @jax.jit
@@ -139,8 +125,8 @@ def test_gradient_reaches_every_parameter_of_a_block():
 
 def test_a_block_works_in_bfloat16_on_float32_parameters():
     images = draw(3, 5, 6, 4)
-    exact = MBConv(4, 6, rngs=nnx.Rngs(0))(images)
-    block = MBConv(4, 6, dtype='bfloat16', rngs=nnx.Rngs(0))
+    exact = MBConv(4, 6, rngs=make_rngs(0))(images)
+    block = MBConv(4, 6, dtype='bfloat16', rngs=make_rngs(0))
     rounded = block(images.astype('bfloat16'))
     assert rounded.dtype == jnp.bfloat16
     assert jnp.linalg.norm(rounded - exact) < 0.02 * jnp.linalg.norm(exact)
@@ -159,5 +145,5 @@ WRONG = {
 @pytest.mark.parametrize('message', WRONG)
 def test_a_wrong_argument_says_what_would_be_right(message):
     with pytest.raises(ValueError) as raised:
-        EfficientNet((8, 8, 1), **WRONG[message], rngs=nnx.Rngs(0))
+        EfficientNet((8, 8, 1), **WRONG[message], rngs=make_rngs(0))
     assert str(raised.value) == message

@@ -22,6 +22,7 @@ from models import (
     ViT,
 )
 from models.blocks import ConvNorm
+from models.streams import make_rngs
 
 BACKBONES = {
     'resnet18': functools.partial(ResNet, depth=18, stem='small'),
@@ -37,7 +38,7 @@ SHAPES = [(8, 8, 1), (33, 21, 3)]
 
 def abstract(net, *shape):
     """Shapes of what a net gives, with nothing computed."""
-    model = nnx.eval_shape(lambda: net(rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: net(rngs=make_rngs(0)))
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     return nnx.eval_shape(lambda model, images: model(images), model, images)
 
@@ -45,7 +46,7 @@ def abstract(net, *shape):
 @functools.cache
 def seen(backbone, shape):
     """Channels, strides and shapes of a backbone's maps of two images."""
-    model = nnx.eval_shape(lambda: BACKBONES[backbone](shape, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: BACKBONES[backbone](shape, rngs=make_rngs(0)))
     images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     maps = nnx.eval_shape(lambda model, images: model(images), model, images)
     return model.channels, model.strides, maps
@@ -55,7 +56,7 @@ def on(backbone, head, shape, num_outputs=3):
     """Shapes of what a head gives on a backbone, and the head."""
     channels, strides, maps = seen(backbone, shape)
     model = nnx.eval_shape(
-        lambda: head(channels, num_outputs, strides=strides, rngs=nnx.Rngs(0))
+        lambda: head(channels, num_outputs, strides=strides, rngs=make_rngs(0))
     )
     return nnx.eval_shape(lambda model, maps: model(maps), model, maps), model
 
@@ -134,7 +135,7 @@ def test_a_custom_model_is_a_backbone_and_a_head_in_ten_lines():
 def test_gradients_reach_every_parameter_of_whole_nets(backbone, head):
     def build(key):
         options = {'input_shape': (32, 32, 3), 'num_outputs': 2}
-        return Net(BACKBONES[backbone], head, **options, rngs=nnx.Rngs(key))
+        return Net(BACKBONES[backbone], head, **options, rngs=make_rngs(key))
 
     model = jax.jit(build)(jax.random.key(0, impl='unsafe_rbg'))
     graph, params, rest = nnx.split(model, nnx.Param, ...)

@@ -12,6 +12,7 @@ from flax import nnx
 import models
 from models import MLP, ConvNeXt, EfficientNet, ResNet, UNet, ViT
 from models.decoder import double
+from models.streams import make_rngs
 
 TINY = functools.partial(UNet, width=2, depth=1)
 KINDS = {
@@ -36,7 +37,7 @@ def draw(*shape, seed=1):
 def build(kind, shape=(7, 6, 3), **options):
     make = functools.partial(KINDS[kind], shape, **options)
     key = jax.random.key(0, impl='unsafe_rbg')
-    return jax.jit(lambda key: nnx.split(make(rngs=nnx.Rngs(key))))(key)
+    return jax.jit(lambda key: nnx.split(make(rngs=make_rngs(key))))(key)
 
 
 def make(*args, **options):
@@ -54,7 +55,7 @@ def evaluating(model):
 
 def abstract(unet, shape):
     """The net, and its maps of two images, with nothing computed."""
-    model = nnx.eval_shape(lambda: unet(shape, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: unet(shape, rngs=make_rngs(0)))
     images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     return model, nnx.eval_shape(lambda model, images: model(images), model, images)
 
@@ -164,7 +165,7 @@ def test_pixels_are_interpolated_between_the_cells():
 
 
 def wrong(**arguments):
-    return UNet((8, 8, 1), **arguments, rngs=nnx.Rngs(0))
+    return UNet((8, 8, 1), **arguments, rngs=make_rngs(0))
 
 
 WRONG = {
