@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.export_cases import CASES, untrained
 from tests.published_models import pictures, stocked, trained
 from tests.test_resume import EIGHT
 from trainer import registry, rundir
 from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.predict import predict
+from trainer.registry.model import Model
 from trainer.signals import Stop
 from trainer.train import train
 
@@ -73,6 +75,12 @@ def test_images_of_any_size_are_brought_to_the_nets(root, digits):
     expected = [row['probability'] for row in model.predict(paths)]
     found = model(large)['probabilities'].max(-1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_places_are_in_the_pixels_of_the_images():
+    model = Model(None, untrained(*CASES['segmentation']))
+    images = np.random.default_rng(0).integers(0, 256, (2, 50, 40, 3), np.uint8)
+    assert model(images)['segmentation'].shape == (2, 50, 40)
 
 
 def test_other_arrays_are_refused(root):

@@ -1,5 +1,6 @@
 """The registry by commands: published, listed, used, begun from; each mistake told."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -10,6 +11,7 @@ from tests.published_models import pictures, stocked, trained
 from trainer import registry, rundir
 from trainer.errors import UserError
 from trainer.export import export
+from trainer.registry import catalogue
 from trainer.report.write import write_report
 
 
@@ -74,6 +76,13 @@ def test_it_is_listed(here, root, capsys):
     assert (row['version'], row['health']) == ('2.0.0-rc.1', 'verified')
     assert called('models', '--published', f'--registry={here}') == 0
     assert f'Nothing is published in {here}.' in capsys.readouterr().err
+
+
+def test_a_strangers_note_does_nothing_to_the_terminal(root):
+    (row,), _ = catalogue.listing(['letters*'], root)
+    row = dataclasses.replace(row, note='\x1b[2Jcleared\nnew line')
+    lines = catalogue.table_of([row], 0).splitlines()
+    assert len(lines) == 2 and '\x1b' not in lines[1]
 
 
 def test_publishing_by_command_says_where_it_is(run, tmp_path, capsys):

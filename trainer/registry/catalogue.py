@@ -8,6 +8,7 @@ from trainer.checkpoint_list import GOOD
 from trainer.console import table
 from trainer.errors import UserError
 from trainer.registry.shelf import places, read, root_of
+from trainer.screen import escaped
 
 __all__ = ['Row', 'listing', 'root_of', 'table_of']
 
@@ -71,7 +72,7 @@ def table_of(rows: Iterable[Row], now: float) -> str:
             age(now - datetime.datetime.fromisoformat(row.published).timestamp()),
             row.health,
             row.sha256[:12],
-            row.note,
+            ' '.join(escaped(row.note).split()),  # others may have published it
         ]
         for row in rows
     ]
