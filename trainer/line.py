@@ -207,6 +207,7 @@ class Caller(Line):
             connection.close()
             if self._called:
                 self.end(self._lost('has gone'))
+            time.sleep(0.2)
 
     def _connect(self) -> Connection | None:
         cluster = self.cluster

@@ -72,6 +72,8 @@ def train_job(
 ) -> dict:
     """`train` with what it works with opened already; arguments and errors as there."""
     make_tracker(job), make_plateau(job)  # refused before any file is there
+    if workdir is None or not rundir.is_run(workdir):
+        job.pretrained  # noqa: B018 - as well, and in all processes at once
     directory = open_directory(job, workdir)
     chronicle = Chronicle(directory, console.phases, console.quiet)
     with contextlib.ExitStack() as stack:
@@ -95,8 +97,6 @@ def open_directory(job: Job, workdir: str | pathlib.Path | None) -> pathlib.Path
     """
     if not processes.is_main():
         return pathlib.Path(processes.told(None))
-    if workdir is None or not rundir.is_run(workdir):
-        job.pretrained  # noqa: B018 - refused as well before any file is there
     if workdir is None:
         directory = rundir.create(job.experiment.name)
     else:
