@@ -21,6 +21,7 @@ from models import (
     resnet,
     vit,
 )
+from models.streams import make_rngs
 
 NARROW = [
     (resnet, 'WIDTHS', (32, 64, 96, 128)),
@@ -79,7 +80,7 @@ def build(backbone, dtype='float32', **options):
 
     @jit
     def make(key):
-        graph, params, rest = nnx.split(net(rngs=nnx.Rngs(key)), nnx.Param, ...)
+        graph, params, rest = nnx.split(net(rngs=make_rngs(key)), nnx.Param, ...)
         shift = jax.tree.map(lambda leaf: 0.3 * (leaf.ndim == 1), params)
         noise = jax.tree.map(lambda leaf: jax.random.normal(key, leaf.shape), params)
         params = jax.tree.map(lambda p, s, n: p + s * n, params, shift, noise)
@@ -123,7 +124,7 @@ def train(backbone, **options):
 @pytest.mark.parametrize('shape', [(8, 8, 1), (7, 13, 3), (33, 32, 3), (1, 1, 2)])
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_maps_agree_with_channels_and_strides(backbone, shape):
-    model = nnx.eval_shape(lambda: describe(backbone, shape)(rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: describe(backbone, shape)(rngs=make_rngs(0)))
     images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     maps = nnx.eval_shape(lambda model, images: model.features(images), model, images)
     net = model.backbone
@@ -197,7 +198,7 @@ def test_rematerialised_batch_statistics_move_once():
 
 
 def test_head_drops_only_in_training():
-    head = Classifier((8,), 3, strides=(4,), dropout=0.5, rngs=nnx.Rngs(0))
+    head = Classifier((8,), 3, strides=(4,), dropout=0.5, rngs=make_rngs(0))
     maps = [draw(2, 4, 4, 8)]
     assert not jnp.array_equal(head(maps), head(maps))
     view = evaluating(head)
@@ -206,7 +207,7 @@ def test_head_drops_only_in_training():
 
 
 def wrong(backbone, **options):
-    return lambda: backbone((8, 8, 1), **options, rngs=nnx.Rngs(0))
+    return lambda: backbone((8, 8, 1), **options, rngs=make_rngs(0))
 
 
 WRONG = {
@@ -227,10 +228,10 @@ WRONG = {
     'MLP needs num_layers of at least 1; got -1.': wrong(MLP, num_layers=-1),
     'MLP needs dropout in [0, 1); got 1.5.': wrong(MLP, dropout=1.5),
     'Classifier needs dropout in [0, 1); got 1.': lambda: Classifier(
-        (8,), 3, strides=(4,), dropout=1, rngs=nnx.Rngs(0)
+        (8,), 3, strides=(4,), dropout=1, rngs=make_rngs(0)
     ),
     "Net has no dtype 'bfloat'; choose 'float32', 'bfloat16' or 'float16'.": (
-        lambda: describe('mlp', dtype='bfloat')(rngs=nnx.Rngs(0))
+        lambda: describe('mlp', dtype='bfloat')(rngs=make_rngs(0))
     ),
 }
 
