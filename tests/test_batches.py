@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data import batches as batches_module
+from trainer.data.batches import generators
 from trainer.data.images import Images
 from trainer.data.order import Sequential, Shuffled, permutation
 from trainer.transforms import RandomResizedCrop
@@ -102,6 +103,14 @@ def test_a_batch_is_what_the_contract_says():
     for row, index in enumerate(batch['index']):
         np.testing.assert_array_equal(batch['image'][row], dataset[index]['image'])
         assert batch['label'][row] == dataset[index]['label']
+
+
+def test_chance_depends_on_seed_and_position_alone():
+    positions = np.array([0, 1, 7, 2**40])
+    drawn = [rng.integers(2**60) for rng in generators(3, positions)]
+    again = [rng.integers(2**60) for rng in generators(3, positions[::-1])]
+    assert drawn == again[::-1] and len(set(drawn)) == 4
+    assert drawn != [rng.integers(2**60) for rng in generators(4, positions)]
 
 
 def test_cached_and_read_batches_are_the_same():

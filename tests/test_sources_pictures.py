@@ -95,6 +95,18 @@ def test_a_large_jpeg_may_be_decoded_smaller(mode, orientation):
         assert np.abs(small - expected).max() <= 4
 
 
+@pytest.mark.parametrize('mode', ['RGB', 'L'])
+@pytest.mark.parametrize('progressive', [False, True])
+def test_the_header_of_a_jpeg_is_read_as_pillow_reads_it(mode, progressive):
+    image = Image.fromarray(RGB).convert(mode)
+    data = encoded(image, 'JPEG', progressive=progressive, comment=b'x' * 999)
+    assert pictures._jpeg_header(data) == (image.size, len(mode))
+    for left in range(len(data)):
+        assert pictures._jpeg_header(data[:left]) is None  # no whole JPEG
+    ended = {pictures._jpeg_header(data[:n] + b'\xff\xd9') for n in range(len(data))}
+    assert ended == {None, (image.size, len(mode))}
+
+
 def test_channels_follow_the_set():
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     np.testing.assert_array_equal(conform(grey, 3)[..., 2], grey[..., 0])

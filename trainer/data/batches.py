@@ -9,7 +9,6 @@ import atexit
 import itertools
 import multiprocessing
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -19,51 +18,73 @@ import numpy as np
 from absl import flags
 
 from trainer.data.order import rows_of
+from trainer.host_memory import keep_freed_memory
 
 BUFFERED_BATCHES = 8  # read ahead of the step, over all threads or worker processes
 
 _open = weakref.WeakSet()  # iterators that nobody has closed yet
 
 
-class Element:
-    """Position -> one row of a batch; what Grain's threads and workers run."""
+class Whole:
+    """Step -> its batch; what Grain's threads and workers run.
 
-    def __init__(self, reader, order):
+    Grain hands whole batches on, not examples: what it does for each element costs as
+    much as a tenth of a JPEG.
+    """
+
+    def __init__(self, reader, order, share: tuple[int, int]):
         self.reader, self.order = reader, order
+        self.rows = rows_of(share, order.batch)
 
-    def __call__(self, position: int, rng: np.random.Generator) -> dict:
-        index, mask = self.order(position)
-        example = self.reader(int(index), rng)
-        right = self.order.replaces or example['index'] == index
-        return {**example, 'mask': np.bool_(mask & right)}
+    def __call__(self, step: int) -> dict[str, np.ndarray]:
+        positions = step * self.order.batch + self.rows
+        index, mask = self.order(positions)
+        images, rest = None, []
+        chances = generators(self.order.seed, positions)
+        for row, (i, rng) in enumerate(zip(index.tolist(), chances, strict=True)):
+            example = dict(self.reader(i, rng))
+            image = example.pop('image')
+            if images is None:
+                images = np.empty((len(index), *image.shape), image.dtype)
+            images[row] = image  # while it is in the processor's cache
+            rest.append(example)
+        batch = {key: np.stack([e[key] for e in rest]) for key in rest[0]}
+        right = self.order.replaces | (batch['index'] == index)
+        return {'image': images, **batch, 'mask': mask & right}
+
+
+def generators(seed: int, positions: np.ndarray) -> Iterator[np.random.Generator]:
+    """For each position of a run its chance; the same object, set anew each time.
+
+    Philox is a function of a key and a counter: the position is the counter's highest
+    word, so a picture depends on seed and position alone, not on who reads it.
+    """
+    bits = np.random.Philox(seed % 2**32)
+    rng, state = np.random.Generator(bits), bits.state
+    for position in positions.tolist():
+        state['state']['counter'][3] = position
+        bits.state = state
+        yield rng
 
 
 def read_batches(
     reader, order, start_step: int, share: tuple[int, int], workers: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches read example by example, ahead of time.
+    """Batches read ahead of time, as many at once as there are threads or workers.
 
-    The random map stands before the slice, so an example's rng depends on the seed and
-    its position in the run alone: not on processes, workers or where the run began.
     A process reads consecutive rows, and so an example has the same row of the global
     batch, and with it the same keys on the device, for any number of processes.
 
     Args:
-      reader: (index, rng) -> example.
+      reader: (index, rng) -> example; all images of one shape.
       order: `Shuffled` or `Sequential`.
       start_step: the first batch.
       share: (process_index, process_count).
       workers: Grain processes; 0 for threads.
     """
-    process, processes = share
-    rows = (
-        grain.MapDataset.range(len(order))
-        .seed(order.seed % 2**32)
-        .random_map(Element(reader, order))
-        .batch(order.batch // processes)
-        .slice(slice(start_step * processes + process, sys.maxsize, processes))
-    )
-    batches = _iterate(_read_ahead(rows, workers), copy=workers > 0)
+    steps = grain.MapDataset.range(start_step, len(order) // order.batch)
+    made = steps.map(Whole(reader, order, share))
+    batches = _iterate(_read_ahead(made, workers), copy=workers > 0)
     _open.add(batches)
     return batches
 
@@ -89,7 +110,7 @@ def _own(batch):
     return {key: np.array(value) for key, value in batch.items()}
 
 
-def _read_ahead(rows: grain.MapDataset, workers: int) -> grain.IterDataset:
+def _read_ahead(made: grain.MapDataset, workers: int) -> grain.IterDataset:
     if not flags.FLAGS.is_parsed():  # Grain reads its flags, in notebooks and tests too
         flags.FLAGS.mark_as_parsed()
     if not workers:
@@ -97,23 +118,25 @@ def _read_ahead(rows: grain.MapDataset, workers: int) -> grain.IterDataset:
         options = grain.ReadOptions(
             num_threads=threads, prefetch_buffer_size=BUFFERED_BATCHES
         )
-        return rows.to_iter_dataset(options)
+        return made.to_iter_dataset(options)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
-    return rows.to_iter_dataset(options).mp_prefetch(
+    return made.to_iter_dataset(options).mp_prefetch(
         grain.MultiprocessingOptions(
             num_workers=workers,
             per_worker_buffer_size=max(1, BUFFERED_BATCHES // workers),
         ),
-        worker_init_fn=_end_with_parent,
+        worker_init_fn=_start_worker,
     )
 
 
-def _end_with_parent(worker_index: int, worker_count: int) -> None:
-    """Makes a worker end with its parent, were it by SIGKILL.
+def _start_worker(worker_index: int, worker_count: int) -> None:
+    """A worker keeps the memory of one picture for the next, and ends with its parent.
 
-    The parent holds one end of a pipe that the kernel closes when it dies. Linux's
-    parent-death signal would come when the spawning *thread* ends, which is too early.
+    Were it by SIGKILL: the parent holds one end of a pipe that the kernel closes when
+    it dies. Linux's parent-death signal would come when the spawning *thread* ends,
+    which is too early.
     """
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
 
     def watch():

@@ -8,6 +8,7 @@ EXIF says of the camera's turn is done. Knows bytes and pixels, nothing of label
 import io
 import os
 import stat
+import struct
 
 import cv2
 import numpy as np
@@ -19,7 +20,8 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 MAX_PIXELS = 50_000_000  # what a header may promise before anything is decoded
 MAX_BYTES = 64 * 2**20
 GREY = ('1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
-END_OF_JPEG, TAIL = b'\xff\xd9', 1024
+START_OF_JPEG, END_OF_JPEG, TAIL = b'\xff\xd8', b'\xff\xd9', 1024
+FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; Huffman-coded
 
 # What cannot be decoded is named by us, in one line.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -46,18 +48,29 @@ def read_picture(
 def read_bytes(path: str) -> bytes:
     """The contents of a regular file of a sane size; raises Unreadable."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 'rb') as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise Unreadable(f'{printable(path)}: no regular file')
-            if status.st_size > MAX_BYTES:
-                raise Unreadable(
-                    f'{printable(path)}: {status.st_size / 2**20:,.0f} MiB, more than '
-                    f'{MAX_BYTES // 2**20}'
-                )
-            return file.read()
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return _read_all(file, path)
+        finally:
+            os.close(file)
     except OSError as error:
         raise Unreadable(f'{printable(path)}: {os.strerror(error.errno)}') from error
+
+
+def _read_all(file, path):
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable(f'{printable(path)}: no regular file')
+    if status.st_size > MAX_BYTES:
+        raise Unreadable(
+            f'{printable(path)}: {status.st_size / 2**20:,.0f} MiB, more than '
+            f'{MAX_BYTES // 2**20}'
+        )
+    parts, missing = [], status.st_size
+    while missing and (part := os.read(file, missing)):
+        parts.append(part)
+        missing -= len(part)
+    return parts[0] if len(parts) == 1 else b''.join(parts)
 
 
 def decode(
@@ -76,15 +89,15 @@ def decode(
       Unreadable: they are no picture, or a damaged one, or promise too many pixels.
     """
     try:
+        size, channels = _jpeg_header(data) or (None, None)
+        if size:
+            _check_pixels(size, name)
+            shrink = _shrink(size, enough)
+            decoded = _by_opencv(data, channels, upright, shrink)
+            if decoded is not None:
+                return decoded
         with Image.open(io.BytesIO(data)) as picture:
-            _check_pixels(picture, name)
-            fast = picture.format in ('JPEG', 'MPO') and picture.mode in ('L', 'RGB')
-            # Some versions of OpenCV give half a picture where the end is missing.
-            if fast and END_OF_JPEG in data[-TAIL:]:
-                shrink = _shrink(picture.size, enough)
-                decoded = _by_opencv(data, picture.mode, upright, shrink)
-                if decoded is not None:
-                    return decoded
+            _check_pixels(picture.size, name)
             return _by_pillow(picture, name, upright)
     except Unreadable:
         raise
@@ -115,8 +128,27 @@ def sides(image: np.ndarray) -> str:
     return f'{image.shape[1]} x {image.shape[0]}'
 
 
-def _check_pixels(picture, name):
-    width, height = picture.size
+def _jpeg_header(data):
+    """((width, height), channels) of a whole JPEG that OpenCV reads as Pillow does.
+
+    None for all else: other kinds, CMYK, 12 bits, an end that is missing. A fifth of
+    the time that Pillow takes to open one (ITU T.81, B.2: 0xff, marker, length).
+    """
+    # Some versions of OpenCV give half a picture where the end is missing.
+    if data[:2] != START_OF_JPEG or END_OF_JPEG not in data[-TAIL:]:
+        return None
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in FRAMES:
+            bits, height, width, channels = struct.unpack_from('>BHHB', data, at + 4)
+            known = bits == 8 and height and width and channels in (1, 3)
+            return ((width, height), channels) if known else None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return None
+
+
+def _check_pixels(size, name):
+    width, height = size
     if width * height > MAX_PIXELS:
         raise Unreadable(
             f'{name}: {width:,} x {height:,} pixels, more than '
@@ -130,17 +162,20 @@ def _shrink(size, enough):
     return fitting[0] if fitting else 1
 
 
-def _by_opencv(data, mode, upright, shrink):
+def _by_opencv(data, channels, upright, shrink):
     """Twice as fast as Pillow, the same pixels; None where it fails."""
-    kind = 'GRAYSCALE' if mode == 'L' else 'COLOR'
-    reduced = f'REDUCED_{kind}_{shrink}' if shrink > 1 else kind
-    flags = getattr(cv2, f'IMREAD_{reduced}')
+    flags = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    if shrink > 1:
+        kind = 'GRAYSCALE' if channels == 1 else 'COLOR'
+        flags = getattr(cv2, f'IMREAD_REDUCED_{kind}_{shrink}')
     if not upright:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         return None
-    return image[..., None] if mode == 'L' else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if channels == 1:
+        return image[..., None]
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if shrink > 1 else image
 
 
 def _by_pillow(picture, name, upright):
