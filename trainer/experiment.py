@@ -22,6 +22,7 @@ from trainer.lint import report
 from trainer.lint.run_name import refused
 from trainer.optimizers import adamw
 from trainer.parallel import Parallel
+from trainer.profiler import Profile
 from trainer.resolution import refusal, resolve
 from trainer.saver import Checkpoints
 from trainer.schedules import warmup_cosine
@@ -75,6 +76,7 @@ class Experiment:
         run directory at the end.
       hooks: called with (step, state, metrics) at every line that is logged.
       writers: where metrics go beside metrics.jsonl, which every run has.
+      profile: which steps are traced for TensorBoard and Perfetto, if any.
       log_every: in steps.
       eval_every, save_every: in epochs.
       source: what `load` has read; None for an experiment built in Python.
@@ -111,6 +113,7 @@ class Experiment:
     pictures: Annotated[int, Ge(0)] = 4
     hooks: Sequence[Callable] = ()
     writers: Sequence[Callable] = (TensorBoardWriter,)
+    profile: Profile | None = None
     log_every: Annotated[int, Ge(1)] = 10
     eval_every: Annotated[float, Gt(0)] = 1
     save_every: Annotated[float, Gt(0)] = 1

@@ -20,6 +20,7 @@ from trainer.errors import Interrupted
 from trainer.evaluate import evaluate_all, role_of
 from trainer.job import Job, due
 from trainer.plateau import PlateauTracker
+from trainer.profiler import Tracer
 from trainer.recorder import Recorder
 from trainer.saver import Saver
 from trainer.selection import Tracker
@@ -78,13 +79,16 @@ class Loop:
         clock = Stopwatch(self.recorder.chronicle.phases, ideal)
         advisor = Advisor(job.datasets['train'])
         batches = job.train_batches(step, self.skipped)
-        with contextlib.closing(batches), contextlib.closing(clock):
+        tracer = Tracer(experiment.profile, self.recorder.chronicle.directory)
+        with contextlib.closing(batches), contextlib.closing(clock), tracer:
             while not self.ends(step):
                 batch, count = clock.next(batches)
                 if len(in_flight) == IN_FLIGHT:
                     jax.block_until_ready(in_flight.popleft())
                 take = self.train_step if count == 1 else self.train_steps
-                state, watch = take(state, batch)
+                with tracer.step(step + 1):
+                    state, watch = take(state, batch)
+                tracer.sent(step + count, watch)
                 clock.sent(watch, count)
                 if step == start:
                     self.recorder.first_step(watch)

@@ -27,6 +27,7 @@ MAY_CHANGE = (
     'hooks*',
     'log_every',
     'pictures',
+    'profile*',
     'search*',
     'seeds',
     'eval_every',

@@ -23,6 +23,7 @@ ROOMS = (
     'trainer.descent',
     'trainer.hooks',
     'trainer.trackers',
+    'trainer.profiler',
     'trainer.saver',
     'trainer.watchdog',
     'trainer.divergence',

@@ -1,0 +1,23 @@
+"""A trace holds the steps that were asked for, and a run that is traced goes on."""
+
+import jax
+
+SMALL = ('--gin_file=configs/mlp.gin', '--gin.EPOCHS=1', '--gin.MLP.hidden_dim=16')
+PROFILE = ('--gin.Experiment.profile=@Profile()', '--gin.Profile.first=3')
+
+
+def test_the_trace_holds_the_steps_that_were_asked_for(juniper, tmp_path):
+    done = juniper(*SMALL, *PROFILE, '--gin.Profile.steps=2', '--workdir=run')
+    assert done.returncode == 0, done.stderr
+    (trace,) = (tmp_path / 'run/profile').rglob('*.xplane.pb')
+    data = jax.profiler.ProfileData.from_file(str(trace))
+    events = [e for plane in data.planes for line in plane.lines for e in line.events]
+    steps = [dict(e.stats)['step_num'] for e in events if e.name == 'train']
+    assert sorted(map(int, steps)) == [3, 4]
+    assert list((tmp_path / 'run/profile').rglob('*.trace.json.gz'))
+
+
+def test_a_run_that_ends_within_its_trace_leaves_one(juniper, tmp_path):
+    done = juniper(*SMALL, *PROFILE, '--gin.Profile.steps=999', '--workdir=run')
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / 'run/profile').rglob('*.xplane.pb'))) == 1
