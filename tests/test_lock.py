@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +13,8 @@ import sys
 
 import pytest
 
-from trainer.errors import UserError
+from trainer import lock
+from trainer.errors import TrainingFailed, UserError
 from trainer.lock import RunLock, check_writable
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -75,6 +78,28 @@ def test_without_kernel_locks_the_lease_decides(tmp_path, monkeypatch, holder):
     holder.wait()
     with RunLock(tmp_path):
         pass
+
+
+def test_after_another_start_of_the_machine_nobody_holds_it(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, 'no locks here')
+
+    monkeypatch.setattr(fcntl, 'flock', no_locks)
+    here = {'host': socket.gethostname(), 'pid': os.getpid(), 'since': 'long ago'}
+    for boot, held in ((lock._boot(), True), (None, True), ('an earlier one', False)):
+        (tmp_path / '.lock').write_text(json.dumps(here | {'boot': boot}))
+        refused = pytest.raises(UserError, match='long ago')
+        with refused if held else RunLock(tmp_path):
+            RunLock(tmp_path).acquire() if held else None
+
+
+def test_a_directory_that_is_deleted_is_missed(tmp_path):
+    place = tmp_path / 'run'
+    place.mkdir()
+    missed = pytest.raises(TrainingFailed, match='run was deleted or moved')
+    with missed, RunLock(place):
+        shutil.rmtree(place)
+        raise FileNotFoundError
 
 
 def test_a_writable_directory_is_made_and_left_empty(tmp_path):

@@ -125,6 +125,8 @@ def test_the_fingerprint_follows_the_numbers(saved):
             'which are no target',
         ),
         ({'x': PICTURES[:0], 'y': CLASSES[:0]}, 'has 0 images and 0 labels'),
+        ({'x': PICTURES, 'y': np.array(1)}, r'y is of type int64 and shape \(\)'),
+        ({'x': PICTURES, 'y': CLASSES.astype('M8[D]')}, 'y is of type datetime64'),
     ],
 )
 def test_arrays_that_do_not_fit(saved, arrays, message):

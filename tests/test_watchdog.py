@@ -13,9 +13,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 MLP = ['--gin_file=configs/mlp.gin', '--gin.MLP.hidden_dim=8', '--gin.EPOCHS=3']
 WATCH = """
 import ctypes, sys, time
-from trainer import watchdog
-limits = watchdog.Watchdog(step={step}, phase={phase})
-with watchdog.watched(limits, sys.argv[1]):
+from trainer import signals, watchdog
+limits = watchdog.Watchdog(step={step}, phase={phase}, grace=0.4)
+stop = signals.Stop()
+with watchdog.watched(limits, sys.argv[1], stop):
     {body}
 print('went well')
 """
@@ -55,7 +56,7 @@ def test_it_ends_and_says_where(tmp_path, body, code, said):
     done = python(WATCH.format(step=0.2, phase=0.3, body=body), log)
     assert done.returncode == code
     text = log.read_text()
-    assert said in text and 'File "<string>", line 6 in <module>' in text
+    assert said in text and 'File "<string>", line 7 in <module>' in text
     if code == 70:
         (line,) = done.stderr.splitlines()
         assert line.startswith('error: ') and str(log) in line
@@ -75,6 +76,18 @@ def test_a_slow_step_is_no_hung_step(tmp_path):
     body += 'time.sleep(1)'
     done = python(WATCH.format(step=0.3, phase=5, body=body), tmp_path / 'log')
     assert done.returncode == 0
+
+
+def test_after_a_signal_the_end_may_take_its_grace_and_no_longer(tmp_path):
+    body = 'stop(15, None)\n    '
+    body += '[(watchdog.beat("a step"), time.sleep(0.02)) for _ in range(900)]'
+    log = tmp_path / 'log'
+    done = python(WATCH.format(step=60, phase=60, body=body), log)
+    assert done.returncode == 70
+    assert 'the end after SIGTERM has taken over 0.4 s' in done.stderr
+    assert 'in <listcomp>' in log.read_text()
+    body = 'stop(15, None); time.sleep(0.1)'
+    assert python(WATCH.format(step=60, phase=60, body=body), log).returncode == 0
 
 
 def test_a_hung_run_goes_on_where_it_was(tmp_path, juniper):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 
 from trainer import processes
-from trainer.errors import UserError
+from trainer.errors import TrainingFailed, UserError
 
 LOCK_FILE = '.lock'
 SEEN_SECONDS = 30  # until a network disk shows what another machine wrote
@@ -59,7 +59,11 @@ class RunLock(contextlib.AbstractContextManager):
         return self
 
     def __exit__(self, *error) -> None:
-        self.release()
+        """Raises TrainingFailed: the directory is gone, whatever else went wrong."""
+        try:
+            check_there(self.path.parent)
+        finally:
+            self.release()
 
     def _take(self, file: int) -> None:
         try:
@@ -148,6 +152,15 @@ def is_left_behind(directory: str | os.PathLike) -> bool:
     return path.exists() and path.stat().st_size > 0 and holder(directory) is None
 
 
+def check_there(directory: str | os.PathLike) -> None:
+    """Raises TrainingFailed: a locked directory was deleted or moved under its run."""
+    if not (pathlib.Path(directory) / LOCK_FILE).exists():
+        raise TrainingFailed(
+            f'{directory} was deleted or moved while its run went on; put it back, and '
+            f'the same command goes on, or give another --workdir.'
+        )
+
+
 def check_writable(directory: str | os.PathLike) -> None:
     """Makes the directory where it is missing, and writes, renames and deletes a file.
 
@@ -187,7 +200,16 @@ def _unwritable(directory: pathlib.Path, error: OSError) -> UserError:
 
 def _lease() -> dict:
     since = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
-    return {'host': socket.gethostname(), 'pid': os.getpid(), 'since': since}
+    here = {'host': socket.gethostname(), 'boot': _boot()}
+    return here | {'pid': os.getpid(), 'since': since}
+
+
+def _boot() -> str | None:
+    """Tells this start of the machine from any other; None where Linux does not say."""
+    try:
+        return pathlib.Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+    except OSError:
+        return None
 
 
 def _write(file: int, lease: dict) -> None:
@@ -206,9 +228,14 @@ def _read(file: int) -> dict:
 
 
 def _is_gone(holder: dict) -> bool:
-    """True if the process ran on this host and is no longer there."""
+    """True if the process ran on this host and is no longer there.
+
+    After another start of the machine its number may be somebody else's.
+    """
     if holder['host'] != socket.gethostname():
         return False
+    if holder.get('boot') not in (None, _boot()):
+        return True
     try:
         os.kill(holder['pid'], 0)
     except ProcessLookupError:

@@ -191,7 +191,8 @@ class Run:
             'seed': self.job.experiment.seed,
             'devices': overview.describe_devices(),
         }
-        saver = Saver(self.store, self.job.experiment.checkpoints.seconds)
+        seconds = self.job.experiment.checkpoints.seconds
+        saver = Saver(self.store, seconds, self.directory)
         tracker, plateau = make_tracker(self.job), make_plateau(self.job)
         return Loop(self.job, saver, tracker, manifest, self.stop, plateau)
 

@@ -5,6 +5,7 @@ at the next one. Knows a store and a clock; nothing of what a state means.
 """
 
 import dataclasses
+import os
 import time
 from collections.abc import Collection
 from typing import Annotated
@@ -14,6 +15,7 @@ from annotated_types import Ge, Gt
 
 from trainer import processes
 from trainer.checkpoints import CheckpointStore, SaveFailed
+from trainer.lock import check_there
 from trainer.screen import warn
 
 FAILURES_IN_A_ROW = 3
@@ -44,11 +46,13 @@ class Saver:
     Attributes:
       store: where checkpoints go.
       seconds: between saves by the clock; None saves at its epochs alone.
+      place: a locked directory, which must still be there; None asks for none.
       failed: saves that have failed since the start.
     """
 
     store: CheckpointStore
     seconds: float | None = None
+    place: os.PathLike | None = None
     failed: int = 0
     _in_a_row: int = 0
     _cost: float = 0.0
@@ -82,7 +86,10 @@ class Saver:
 
         Raises:
           SaveFailed: for the third time in a row.
+          TrainingFailed: the run's directory was deleted.
         """
+        if self.place is not None:
+            check_there(self.place)
         started = time.monotonic()
         try:
             if self.store.wait() is not None:

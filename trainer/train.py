@@ -83,7 +83,7 @@ def train_job(
         stack.enter_context(locked(directory))
         stack.enter_context(console.log_to(directory))
         log = directory / rundir.log_of(processes.index())
-        stack.enter_context(watched(job.experiment.watchdog, log))
+        stack.enter_context(watched(job.experiment.watchdog, log, stop))
         stack.enter_context(memory.advised(job))
         run = Run(job, directory, argv, stop, console, chronicle, trackers)
         return run.finished() or run.go()

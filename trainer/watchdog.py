@@ -20,6 +20,7 @@ import gin
 from annotated_types import Gt
 
 from trainer.errors import INTERNAL_ERROR
+from trainer.signals import Stop
 
 USUAL = 20  # a step is not hung before it takes so many times as long as usual
 REARM_SECONDS = 1.0  # re-arming the native timer costs 34 us: not at every step
@@ -35,10 +36,13 @@ class Watchdog:
       step: seconds for a training step or a batch of evaluation; at least 20 times
         what steps usually take. None waits for ever.
       phase: seconds for anything else: compiling, restoring, the end of a save.
+      grace: seconds from a signal to the end, for the step and the save that it asks
+        for; less than what the machine grants shows what hung.
     """
 
     step: Annotated[float, Gt(0)] | None = 300
     phase: Annotated[float, Gt(0)] | None = 3600
+    grace: Annotated[float, Gt(0)] | None = 600
 
 
 class Watch:
@@ -48,10 +52,12 @@ class Watch:
       limits: how many are allowed.
       log: an open file for the stacks.
       name: of the log, for the message.
+      stop: the signal that came, if one did; its `name` is read in the thread.
     """
 
-    def __init__(self, limits: Watchdog, log, name: str):
+    def __init__(self, limits: Watchdog, log, name: str, stop: Stop | None = None):
         self.limits, self.log, self.name = limits, log, name
+        self._stop, self._leave_by = stop, float('inf')
         self._usual = 0.0
         self._ended = threading.Event()
         self._native_at = self._stepped = 0.0
@@ -78,8 +84,12 @@ class Watch:
             now = time.monotonic()
             if now - last > 10 * self._pause + 1:  # the whole process was stopped
                 self._deadline += now - last
+                self._leave_by += now - last
+            self._hurry(now)
+            if now > self._leave_by:
+                self._end(f'the end after {self._stop.name}', self.limits.grace)
             if now > self._deadline:
-                self._end()
+                self._end(*self._armed)
             last = now
 
     def close(self) -> None:
@@ -100,8 +110,13 @@ class Watch:
                 native = NATIVE * limit
                 faulthandler.dump_traceback_later(native, exit=True, file=self.log)
 
-    def _end(self) -> None:
-        what, limit = self._armed
+    def _hurry(self, now: float) -> None:
+        """Counts the seconds of grace from the signal, once one has come."""
+        asked = self._stop is not None and self._stop.name is not None
+        if asked and self.limits.grace and self._leave_by == float('inf'):
+            self._leave_by = now + self.limits.grace
+
+    def _end(self, what: str, limit: float) -> None:
         said = (
             f'error: {what} has taken over {limit:g} s and is taken for hung; its '
             f'stacks are in {self.name}; the same command goes on.\n'
@@ -119,11 +134,13 @@ _watch: Watch | None = None  # one a process, as the native timer is
 
 
 @contextlib.contextmanager
-def watched(limits: Watchdog, path: str | os.PathLike) -> Iterator[None]:
+def watched(
+    limits: Watchdog, path: str | os.PathLike, stop: Stop | None = None
+) -> Iterator[None]:
     """Watches what runs inside `with`; stacks are appended to the file."""
     global _watch
     with pathlib.Path(path).open('a', encoding='utf-8') as log:
-        _watch = watch = Watch(limits, log, str(path))
+        _watch = watch = Watch(limits, log, str(path), stop)
         threading.Thread(target=watch.watch, name='watchdog', daemon=True).start()
         try:
             yield

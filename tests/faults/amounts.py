@@ -20,4 +20,4 @@ KILLS = {
 }
 FLIPS = few_or_all(100, 1000)  # that alter data; harmless ones are tried on top
 SYSCALLS = few_or_all(2, 12)  # kills at each kind of system call
-FUZZ = few_or_all(25, 2500)  # cases for each of four kinds of input
+FUZZ = few_or_all(40, 1300)  # cases for each of eight kinds of input

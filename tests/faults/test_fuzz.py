@@ -1,48 +1,38 @@
-"""Input of any kind is read or refused in a line; never a traceback, never a hang."""
+"""Data of any bytes: read, or refused in a line; never a traceback, never a hang."""
 
+import io
 import json
 
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
 
-import main
-from tests.faults import amounts
+from tests.faults.endings import FUZZ, VALUES, damaged, read
 from tests.picture_folders import picture, write
-from trainer.data.images import Images
+from trainer.data.sources.arrays import Arrays
 from trainer.data.sources.coco import Coco
 from trainer.data.sources.csv import Csv
-from trainer.errors import Ending
-from trainer.screen import escaped
+from trainer.data.sources.mask_folder import MaskFolder
 
-FUZZ = settings(
-    max_examples=amounts.FUZZ,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    database=None,
-)
-KEYS = (
-    'BATCH',
-    'EPOCHS',
-    'LEARNING_RATE',
-    'MLP.hidden_dim',
-    'MLP.dropout',
-    'Experiment.seed',
-    'Experiment.model',
-    'Experiment.watchdog',
-    'Checkpoints.seconds',
-    'Divergence.policy',
-    'Images.split',
-    'train/Images.augment',
-)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
-    max_leaves=5,
-)
 WORDS = st.sampled_from(
     ['path', 'label', 'split', '0.png', '1.png', 'a', 'b', '-1', '1e9', '"', ',', '\n']
 )
+TABLE = b'path,label,split\n0.png,a,train\n1.png,b,train\n2.png,a,test\n3.png,b,test\n'
+SCENES = {
+    'images': [
+        {'id': n, 'file_name': f'{n}.png', 'height': 20, 'width': 20} for n in range(4)
+    ],
+    'annotations': [
+        {'id': 1, 'image_id': 0, 'category_id': 1, 'bbox': [1, 2, 9, 9], 'iscrowd': 0}
+        | {'area': 81, 'segmentation': [[1, 2, 9, 2, 9, 9]]}
+    ],
+    'categories': [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}],
+}
+SHAPES = st_numpy.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=4)
+ARRAYS = st_numpy.arrays(st_numpy.scalar_dtypes() | st.just(np.dtype('U3')), SHAPES)
+NAMES = ('images', 'labels', 'x_train', 'y_train', 'x_test', 'y_test', 'class_names')
 
 
 @pytest.fixture(scope='module')
@@ -54,81 +44,119 @@ def folder(tmp_path_factory):
     return place
 
 
-def read(source=None, **fields):
-    """Reads every example, or ends in order, with one line."""
-    try:
-        data = Images(source=source, split='all', batch=2, **fields).open()
-        for index in range(len(data)):
-            data[index]
-    except Ending as ending:
-        said = escaped(str(ending))
-        assert len(said.splitlines()) == 1, said
-        assert len(said) < 1000
+@pytest.fixture(scope='module')
+def classes(tmp_path_factory):
+    """Two classes of pictures, the second of each a different kind of file."""
+    place = tmp_path_factory.mktemp('classes')
+    for name in ('ant', 'bee'):
+        for number, suffix in enumerate(('png', 'jpg', 'png')):
+            image = picture(seed=number, height=20, width=20)
+            write(place / name / f'{number}.{suffix}', image)
+    return place
 
 
-@pytest.mark.timeout(0)
-@FUZZ
-@given(st.sampled_from(KEYS), VALUES | st.text(max_size=20))
-def test_gin_values(tally, capsys, key, value):
-    text = value if isinstance(value, str) else repr(value)
-    words = ['check', '--gin_file=configs/mlp.gin', f'--gin_bindings={key} = {text}']
-    assert main.main(['main.py', *words]) in (0, 2)
-    assert 'Traceback' not in ''.join(capsys.readouterr())
-    tally('fuzz, gin values', survived=1)
+@pytest.fixture(scope='module')
+def covered(tmp_path_factory):
+    """Pictures with masks."""
+    place = tmp_path_factory.mktemp('covered')
+    mask = np.repeat(np.arange(20)[:, None] // 7, 20, 1).astype(np.uint8)
+    for number in range(3):
+        write(place / f'images/{number}.png', picture(height=20, width=20))
+        write(place / f'masks/{number}.png', np.stack([mask] * 3, -1))
+    return place
 
 
-@pytest.mark.timeout(0)
-@FUZZ
-@given(st.lists(WORDS, max_size=30).map(''.join) | st.text() | st.binary())
-def test_tables(folder, tally, content):
-    path = folder / 'table.csv'
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    read(Csv(file=str(path)))
-    head = b'path,label\n0.png,a\n1.png,b\n'
-    path.write_bytes(head + path.read_bytes())
-    read(Csv(file=str(path)))
-    tally('fuzz, tables', survived=1)
+def compressed(arrays):
+    """The bytes of an .npz."""
+    written = io.BytesIO()
+    np.savez(written, **arrays)
+    return written.getvalue()
+
+
+WHOLE = compressed(
+    {'images': np.zeros((6, 4, 4, 3), np.uint8), 'labels': np.arange(6) % 2}
+)
 
 
 @pytest.mark.timeout(0)
 @FUZZ
 @given(
-    VALUES, st.sampled_from(['images', 'annotations', 'categories', 'deep']), st.data()
+    damaged(TABLE)
+    | st.lists(WORDS, max_size=30).map(lambda words: ''.join(words).encode())
+    | st.text().map(str.encode)
+    | st.binary()
 )
-def test_coco_files(folder, tally, value, where, data):
-    content = {
-        'images': [
-            {'id': n, 'file_name': f'{n}.png', 'height': 20, 'width': 20}
-            for n in range(4)
-        ],
-        'annotations': [
-            {'id': 1, 'image_id': 0, 'category_id': 1, 'bbox': [1, 2, 9, 9]}
-        ],
-        'categories': [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}],
-    }
-    if where == 'deep':
-        part = content[data.draw(st.sampled_from(sorted(content)))][0]
-        part[data.draw(st.sampled_from(sorted(part)))] = value
+def test_tables(folder, tally, monkeypatch, content):
+    path = folder / 'table.csv'
+    path.write_bytes(content)
+    read(monkeypatch, Csv(file=str(path)))
+    tally('fuzz, tables', survived=1)
+
+
+@st.composite
+def scenes(draw):
+    """A COCO file with something else in one place, or damaged bytes."""
+    content = json.loads(json.dumps(SCENES))
+    where = draw(st.sampled_from(['bytes', 'top', 'one', 'field']))
+    if where == 'bytes':
+        return draw(damaged(json.dumps(content).encode()))
+    part = draw(st.sampled_from(sorted(content)))
+    if where == 'top':
+        content[part] = draw(VALUES)
+    elif where == 'one':
+        content[part][0] = draw(VALUES)
     else:
-        content[where] = value
+        content[part][0][draw(st.sampled_from(sorted(content[part][0])))] = draw(VALUES)
+    return json.dumps(content).encode()
+
+
+@pytest.mark.timeout(0)
+@FUZZ
+@given(scenes())
+def test_coco_files(folder, tally, monkeypatch, content):
     path = folder / 'coco.json'
-    path.write_text(json.dumps(content))
-    read(Coco(annotations=str(path)))
+    path.write_bytes(content)
+    read(monkeypatch, Coco(annotations=str(path)))
     tally('fuzz, COCO files', survived=1)
 
 
 @pytest.mark.timeout(0)
 @FUZZ
-@given(st.binary(max_size=200), st.integers(0, 400), st.booleans(), st.booleans())
-def test_pictures(tmp_path_factory, tally, content, cut, whole, jpeg):
-    root = tmp_path_factory.mktemp('fuzzed')
-    kind = 'jpg' if jpeg else 'png'
-    for number in range(3):
-        for name in ('ant', 'bee'):
-            write(root / name / f'{number}.{kind}', picture(seed=number))
-    broken = root / 'ant' / f'1.{kind}'
-    original = broken.read_bytes()
-    changed = content if whole else original[:cut] + content + original[cut + 1 :]
-    broken.write_bytes(changed)
-    read(folder=str(root))
+@given(st.data(), st.sampled_from(['ant/0.png', 'ant/1.jpg']))
+def test_pictures(classes, tally, monkeypatch, data, name):
+    whole = (classes / name).read_bytes()
+    try:
+        changed = data.draw(damaged(whole) | st.binary(max_size=200))
+        (classes / name).write_bytes(changed)
+        read(monkeypatch, folder=str(classes))
+    finally:
+        (classes / name).write_bytes(whole)
     tally('fuzz, pictures', survived=1)
+
+
+@pytest.mark.timeout(0)
+@FUZZ
+@given(
+    damaged(WHOLE)
+    | st.dictionaries(st.sampled_from(NAMES), ARRAYS, max_size=4).map(compressed)
+    | st.fixed_dictionaries({'images': ARRAYS, 'labels': ARRAYS}).map(compressed)
+)
+def test_arrays(tmp_path, tally, monkeypatch, content):
+    path = tmp_path / 'arrays.npz'
+    path.write_bytes(content)
+    read(monkeypatch, Arrays(file=str(path)))
+    tally('fuzz, arrays', survived=1)
+
+
+@pytest.mark.timeout(0)
+@FUZZ
+@given(st.data())
+def test_masks(covered, tally, monkeypatch, data):
+    path = covered / 'masks/1.png'
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(data.draw(damaged(whole) | st.binary(max_size=100)))
+        read(monkeypatch, MaskFolder(folder=str(covered)))
+    finally:
+        path.write_bytes(whole)
+    tally('fuzz, masks', survived=1)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import textwrap
 
 import numpy as np
 
@@ -20,16 +21,18 @@ def load(path: str) -> dict[str, np.ndarray]:
     """Arrays by name; never unpickles."""
     name = printable(path)
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {'images': loaded}
-        with loaded:
-            return {key: loaded[key] for key in loaded.files}
+        with open(path, 'rb') as file:  # NumPy leaves a broken archive open
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {'images': loaded}
+            with loaded:
+                return {key: loaded[key] for key in loaded.files}
     except OSError as error:
         raise UserError(f'{name} cannot be read: {error.strerror or error}.') from error
     except Exception as error:  # whatever a broken archive makes NumPy raise
+        reason = textwrap.shorten(str(error), 120)  # it may quote the file
         raise UserError(
-            f'{name} is no .npz or .npy file of plain arrays: {error}.'
+            f'{name} is no .npz or .npy file of plain arrays: {reason}.'
         ) from error
 
 
@@ -41,6 +44,11 @@ def sort(name: str, found: dict[str, np.ndarray]) -> Parts:
         roles = [r for r, names in ROLES.items() if set(words) & set(names)]
         splits = [canonical(word) for word in words if canonical(word)]
         if len(roles) == 1 and len(words) == 1 + len(splits) <= 2:
+            if not array.ndim or array.dtype.kind not in 'uifbU':
+                raise UserError(
+                    f'{name}: {key} is of type {array.dtype} and shape {array.shape}; '
+                    f'expected N numbers, images, vectors or names.'
+                )
             parts.setdefault(splits[0] if splits else None, {})[roles[0]] = array
     for split, fields in parts.items():
         counts = {role: len(fields.get(role, ())) for role in ROLES}
