@@ -131,6 +131,7 @@ def test_killed_in_the_third_of_eight_ends_with_exactly_eight(tmp_path):
     again = load([str(tmp_path / 'best.gin')])
     assert again.schedule.keywords['peak'] == best.params['warmup_cosine.peak']
     assert again.search is None and again.seeds == (0,)
+    assert 'id="trials"' in (tmp_path / 'report.html').read_text()
 
 
 def test_two_processes_never_run_the_same_trial_and_failures_are_failures(tmp_path):

@@ -102,12 +102,24 @@ def checkpoints(flags, words: Sequence[str]) -> int:
 
 
 def report(flags, words: Sequence[str]) -> int:
-    """Writes the page of runs that are named, whatever became of them."""
+    """Writes the page of runs and studies named, whatever became of them."""
     from trainer.report.write import write_report
+    from trainer.search.space import storage_of
 
-    found = [run for word in words for run in rundir.find_all(word)]
-    found = found or [run_of(flags, 'report')]
-    return _say(str(write_report(directory)) for directory in found)
+    places = words or ([flags.workdir] if flags.workdir else [])
+    studies = [place for place in places if storage_of(place)]
+    written = [_study_page(place) for place in studies]
+    others = [word for word in words if word not in studies]
+    found = [run for word in others for run in rundir.find_all(word)]
+    if not studies:
+        found = found or [run_of(flags, 'report')]
+    return _say([*written, *(str(write_report(directory)) for directory in found)])
+
+
+def _study_page(folder: str) -> str:
+    from trainer.search.page import write_page
+
+    return str(write_page(folder))
 
 
 def compare(flags, words: Sequence[str]) -> int:

@@ -45,6 +45,14 @@ class Tiles:
     tiles: Sequence[tuple[str, str, str]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """Words in a table that lead to a file beside the page."""
+
+    text: str
+    address: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows under a header; numbers stand to the right, None is a dash.

@@ -97,8 +97,8 @@ class Plane:
             HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM),
         )
 
-    def axes(self, x_name: str) -> list[Markup]:
-        """Lines and numbers behind the curves."""
+    def axes(self, x_name: str, marks: Sequence | None = None) -> list[Markup]:
+        """Lines and numbers behind the curves; `marks` are (x, words) below them."""
         right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
         parts = []
         for value in self._marks():
@@ -109,10 +109,12 @@ class Plane:
         parts.append(
             tag('line', x1=LEFT, x2=right, y1=bottom, y2=bottom, class_='axis')
         )
-        for value in ticks(*self.x, 4):
+        if marks is None:
+            marks = [(value, short(value)) for value in ticks(*self.x, 4)]
+        for value, words in marks:
             x = self.place(value, self._raw(self.y[0]))[0]
             anchor = 'end' if x > right - 14 else 'middle'
-            parts.append(text(x, bottom + 15, short(value), text_anchor=anchor))
+            parts.append(text(x, bottom + 15, words, text_anchor=anchor))
         middle = (LEFT + right) / 2
         return [*parts, text(middle, HEIGHT - 3, x_name, text_anchor='middle')]
 

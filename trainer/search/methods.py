@@ -8,8 +8,9 @@ import optuna
 
 from trainer.errors import UserError
 from trainer.search.predicted import PredictedPruner
-from trainer.search.space import Search, is_range
+from trainer.search.space import STUDY_FILES, Search, is_range
 
+NAME = 'search'
 SAMPLERS = {'tpe': 'TPESampler', 'random': 'RandomSampler', 'grid': 'GridSampler'}
 PRUNERS = {
     'median': 'MedianPruner',
@@ -54,11 +55,12 @@ def make_pruner(search: Search, planned: int) -> optuna.pruners.BasePruner:
     return _made('pruner', kind, options)
 
 
-def open_storage(search: Search, folder: pathlib.Path) -> optuna.storages.BaseStorage:
-    """The file of the study, opened or made."""
-    if search.storage == 'sqlite':
-        return optuna.storages.RDBStorage(f'sqlite:///{folder.resolve()}/study.db')
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / 'study.journal'))
+def open_storage(kind: str, folder: pathlib.Path) -> optuna.storages.BaseStorage:
+    """The file of the study, 'sqlite' or 'journal', opened or made."""
+    path = folder.resolve() / STUDY_FILES[kind]
+    if kind == 'sqlite':
+        return optuna.storages.RDBStorage(f'sqlite:///{path}')
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
     return optuna.storages.JournalStorage(backend)
 
 

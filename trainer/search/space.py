@@ -4,12 +4,16 @@ Plain data for a config; knows nothing of Optuna, nor of how a trial is run.
 """
 
 import dataclasses
+import math
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import gin
 from annotated_types import Ge
 
+STUDY_FILES = {'journal': 'study.journal', 'sqlite': 'study.db'}  # by storage
 RANGES = ('log', 'uniform', 'int')
 PLAIN = (bool, int, float, str, type(None))
 
@@ -41,6 +45,13 @@ class Search:
     seeds: Sequence[Annotated[int, Ge(0)]] = (0,)
     seed: Annotated[int, Ge(0)] = 0
     storage: Literal['journal', 'sqlite'] = 'journal'
+
+
+def storage_of(folder: str | os.PathLike) -> str | None:
+    """The storage of the study in a directory; None where there is no study."""
+    place = pathlib.Path(folder)
+    kinds = (kind for kind, name in STUDY_FILES.items() if (place / name).exists())
+    return next(kinds, None)
 
 
 def is_range(choices: Sequence) -> bool:
@@ -77,3 +88,24 @@ def samples(choices: Sequence) -> list:
         return list(choices)
     kind, low, high = choices
     return [low, high] if kind == 'int' else [float(low), float(high)]
+
+
+def position(choices: Sequence, value: object) -> float:
+    """Where a value lies between the ends, 0 to 1: of a log range in its logarithm."""
+    if not is_range(choices):
+        return list(choices).index(value) / max(1, len(choices) - 1)
+    kind, low, high = choices
+    if kind == 'log':
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return (value - low) / (high - low)
+
+
+def at(choices: Sequence, place: float) -> float:
+    """The value at a position of a range, which may lie beyond its ends."""
+    kind, low, high = choices
+    if kind == 'log':
+        return low * (high / low) ** place
+    value = low + place * (high - low)
+    if kind == 'uniform':
+        return value
+    return math.floor(value) if place < 0 else math.ceil(value)

@@ -20,7 +20,9 @@ from trainer.errors import Interrupted, TrainingFailed, UserError
 from trainer.experiment import Experiment, describe
 from trainer.job import open_job
 from trainer.lock import RunLock, holder
-from trainer.search.methods import make_pruner, make_sampler, open_storage
+from trainer.search.edges import open_ends
+from trainer.search.methods import NAME, make_pruner, make_sampler, open_storage
+from trainer.search.page import write_page
 from trainer.search.trial import Pruned, Trial, bindings_of, load_trial, suggested
 from trainer.signals import Stop
 from trainer.verdicts import make_tracker
@@ -61,11 +63,14 @@ def search(
     folder = workdir or f'runs/{experiment.name}_search'
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = Study(experiment, files.make_folder('workdir', folder))
-    while claimed := study.claim():
-        trial, held = claimed
-        with held:
-            study.run(trial, argv, stop, console)
-    return study.conclude(console)
+    try:
+        while claimed := study.claim():
+            trial, held = claimed
+            with held:
+                study.run(trial, argv, stop, console)
+        return study.conclude(console)
+    finally:
+        console.say(f'report: {write_page(study.folder)}')
 
 
 class Study:
@@ -87,14 +92,15 @@ class Study:
         make_sampler(self.search, 0)
         with self.alone():
             self.study = optuna.create_study(
-                storage=open_storage(self.search, folder),
-                study_name='search',
+                storage=open_storage(self.search.storage, folder),
+                study_name=NAME,
                 direction='maximize' if tracker.mode == 'max' else 'minimize',
                 pruner=pruner,
                 load_if_exists=True,
             )
             self._check_same()
             files.write_text(folder / CONFIG, experiment.source.config_gin)
+            self._tell_page()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -204,6 +210,15 @@ class Study:
 
     def _seeds(self) -> tuple[int, ...]:
         return tuple(self.search.seeds)
+
+    def _tell_page(self) -> None:
+        """Keeps in the study what its page needs, once."""
+        if 'told' in self.study.user_attrs:
+            return
+        space = files.plain(dict(self.search.space))
+        told = {'space': space, 'metric': self.metric, 'planned': self.planned}
+        told['open'] = open_ends(str(self.folder / CONFIG), self.search.space)
+        self.study.set_user_attr('told', told)
 
     def _check_same(self) -> None:
         """Raises UserError where the directory's search is another one."""
