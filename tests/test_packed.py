@@ -100,7 +100,7 @@ def test_a_pack_that_was_not_finished_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize('damage', ['cut', 'facts', 'gone'])
+@pytest.mark.parametrize('damage', ['cut', 'facts', 'index', 'gone'])
 def test_a_damaged_pack_is_made_anew(tmp_path, damage, capsys):
     read = batches(opened(tmp_path, source=SHAPES))
     (pack,) = (tmp_path / 'packs').iterdir()
@@ -109,6 +109,8 @@ def test_a_damaged_pack_is_made_anew(tmp_path, damage, capsys):
         records.write_bytes(records.read_bytes()[:-10])
     elif damage == 'facts':
         (pack / packed.FACTS).write_text('{')
+    elif damage == 'index':
+        (pack / packed.INDEX).write_bytes(bytes(160))
     else:
         records.unlink()
     assert_same(batches(opened(tmp_path, source=SHAPES)), read)

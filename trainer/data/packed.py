@@ -1,7 +1,9 @@
 """Examples packed once into a file, uncompressed, to be read by index ever after.
 
-A file is written beside its place and moved there when it is whole, so that nobody ever
-sees half of one. Knows arrays by name; not what they mean.
+One read at a known place gives an example: a quarter of the time that an array_record
+takes, whose blocks and hashes cost as much again as to crop and resize. A file is
+written beside its place and moved there when it is whole, so that nobody ever sees half
+of one. Knows arrays by name; not what they mean.
 """
 
 import contextlib
@@ -11,24 +13,23 @@ import hashlib
 import itertools
 import json
 import marshal
+import math
 import os
 import pathlib
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from trainer.data.source import digest
 from trainer.errors import TrainingFailed, UserError
 from trainer.screen import say, warn
 
-VERSION = 2  # of what transforms and records are like
-RECORDS, FACTS = 'examples.array_record', 'facts.json'
-OPTIONS = 'group_size:1,uncompressed'
-AT_RANDOM = 'readahead_buffer_size:0'  # what follows a record is not read next
+VERSION = 3  # of what transforms and records are like
+RECORDS, INDEX, FACTS = 'examples.bin', 'index.bin', 'facts.json'
 AHEAD = 256  # examples that threads read while others are written
 
 
@@ -48,27 +49,35 @@ class Packed:
         records = directory / RECORDS
         if records.stat().st_size != facts['bytes']:
             raise ValueError(f'{records.stat().st_size} bytes, not {facts["bytes"]}')
-        self.num_examples = facts['examples']
+        self.index = np.fromfile(directory / INDEX, '<u8').reshape(-1, 2)
+        if len(self.index) != facts['examples'] + 1:
+            raise ValueError(f'{len(self.index)} places for {facts["examples"]}')
 
     def __len__(self):
-        return self.num_examples
+        return len(self.index) - 1
 
     def __getitem__(self, index: int) -> dict:
         """Raises TrainingFailed where the file was damaged since it was packed."""
         try:
-            return _decode(self._reader.read([int(index)])[0])
-        except Exception as error:  # whatever a broken record makes its reader raise
+            start, expected = self.index[index].tolist()
+            record = os.pread(self._file, int(self.index[index + 1, 0]) - start, start)
+            if _sum(record) != expected:
+                raise ValueError('its checksum differs')
+            return _decode(record)
+        except (OSError, ValueError) as error:
             raise TrainingFailed(
                 f'{self.directory} is damaged (example {index}: '
                 f'{" ".join(str(error).split())[:80]}); delete it, and it is made anew.'
             ) from error
 
     def __getstate__(self):
-        return {'directory': self.directory, 'num_examples': self.num_examples}
+        return {'directory': self.directory, 'index': self.index}
 
     @functools.cached_property
-    def _reader(self):
-        return ArrayRecordReader(str(self.directory / RECORDS), options=AT_RANDOM)
+    def _file(self):
+        file = os.open(self.directory / RECORDS, os.O_RDONLY)
+        weakref.finalize(self, os.close, file)
+        return file
 
 
 def open_packed(root: str | os.PathLike, key: str, reader) -> Packed:
@@ -122,20 +131,35 @@ def _pack(directory, reader):
     directory.parent.mkdir(parents=True, exist_ok=True)
     new = pathlib.Path(tempfile.mkdtemp(prefix='unfinished_', dir=directory.parent))
     try:
-        records = str(new / RECORDS)
-        writer = ArrayRecordWriter(records, OPTIONS)
-        for example in _read_all(reader):
-            writer.write(_encode(example))
-        writer.close()
-        facts = {'examples': len(reader), 'bytes': os.path.getsize(records)}
+        index = _write(new / RECORDS, reader)
+        index.tofile(new / INDEX)
+        facts = {'examples': len(reader), 'bytes': int(index[-1, 0])}
         (new / FACTS).write_text(json.dumps(facts))
-        for name in (RECORDS, FACTS):
+        for name in (RECORDS, INDEX, FACTS):
             with open(new / name, 'rb') as file:
                 os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # another run was faster: its pack will do
             new.rename(directory)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _write(path, reader) -> np.ndarray:
+    """Where each record begins and its checksum, [N + 1, 2]; the last is the end."""
+    index, end = [], 0
+    with open(path, 'wb') as file:
+        for record in map(_encode, _read_all(reader)):
+            file.write(record)
+            index.append((end, _sum(record)))
+            end += len(record)
+    return np.array([*index, (end, 0)], '<u8')
+
+
+def _sum(record: bytes) -> int:
+    """Of the 64-bit words and of what is left over: one flipped bit changes it."""
+    words = len(record) // 8
+    rest = int.from_bytes(record[8 * words :], 'little')
+    return (int(np.frombuffer(record, '<u8', words).sum()) + rest) % 2**64
 
 
 def _read_all(reader):
@@ -154,10 +178,10 @@ def _encode(example) -> bytes:
 
 
 def _decode(record) -> dict:
-    head, _, body = record.partition(b'\n')
-    example, offset = {}, 0
-    for key, (dtype, shape) in json.loads(head).items():
-        count = int(np.prod(shape))
-        example[key] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+    offset = record.index(b'\n') + 1
+    example = {}
+    for key, (dtype, shape) in json.loads(record[:offset]).items():
+        count = math.prod(shape)
+        example[key] = np.frombuffer(record, dtype, count, offset).reshape(shape)
         offset += example[key].nbytes
     return example
