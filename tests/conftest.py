@@ -8,6 +8,13 @@ import tempfile
 
 import pytest
 
+from tests.faults.tallies import (  # noqa: F401 - hooks and a fixture
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+    tally,
+)
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 os.environ.setdefault('JUNIPER_CACHE', tempfile.mkdtemp(prefix='juniper_cache_'))

@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from tests import test_main
 from tests.picture_folders import picture, write, write_classes
 from tests.test_main import MLP, mistake, state
 
@@ -96,6 +97,16 @@ def test_a_folder_that_cannot_be_learnt(make, said, capsys, monkeypatch, tmp_pat
     words = ['--gin.Images.folder="pictures"', '--gin.BATCH=2', '--workdir=new']
     assert said in mistake([*MLP, *words], capsys)
     assert state(tmp_path) == before
+
+
+def test_how_many_mistakes_are_tried():
+    ours = [test_a_value_that_cannot_be, test_a_file_that_cannot_be]
+    ours += [test_a_folder_that_cannot_be_learnt, test_main.test_what_is_typed_wrong]
+    ours += [test_main.test_a_config_that_cannot_run]
+    ours += [test_main.test_what_does_not_fit_what_there_is]
+    tried = [len(test.pytestmark[0].args[1]) for test in ours]
+    print(f'{sum(tried)} mistakes')
+    assert sum(tried) >= 60
 
 
 def broken(place: pathlib.Path):

@@ -6,6 +6,7 @@ our own mistakes, a line that is too long or a hang fails the test.
 
 import contextlib
 import io
+import logging
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -41,8 +42,12 @@ def run(*arguments):
     """
     listed, said = io.StringIO(), io.StringIO()
     screen = contextlib.redirect_stdout(listed), contextlib.redirect_stderr(said)
-    with screen[0], screen[1], time_limit():
-        code = main.main(['main.py', *arguments])
+    logging.disable()  # pytest would keep every traceback, of names of any bytes
+    try:
+        with screen[0], screen[1], time_limit():
+            code = main.main(['main.py', *arguments])
+    finally:
+        logging.disable(logging.NOTSET)
     lines = [listed.getvalue(), *said.getvalue().splitlines()]
     errors = [line for line in lines if line.startswith('error: ')]
     in_order = (
