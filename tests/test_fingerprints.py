@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from tests.checkpoint_states import python
-from trainer.fingerprints import fingerprints, named_leaves, not_finite
+from trainer import host_words
+from trainer.fingerprints import (
+    compile_fingerprints,
+    fingerprints,
+    named_leaves,
+    not_finite,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DTYPES = [
@@ -59,6 +65,32 @@ def test_scalars_and_empty_leaves_have_one():
     assert one(jnp.float32(1.5)) == by_hand(np.float32([1.5]))
     assert one(jnp.zeros((0, 3))) == '00000000'
     assert one(jnp.zeros(1)) != one(jnp.zeros((0,)))
+
+
+@pytest.mark.parametrize('length', [7, 8, 64, 72, 203])
+def test_is_the_formula_in_however_many_pieces_it_is_read(monkeypatch, length):
+    monkeypatch.setattr(host_words, 'PIECES', (64, 8))
+    array = some('float32', (length,))
+    assert one(array) == by_hand(array)
+
+
+def test_leaves_of_many_shapes_share_a_few_programs():
+    programs = []
+
+    def listen(event, _seconds, **_details):
+        programs.extend([event] if event.endswith('backend_compile_duration') else [])
+
+    leaves = {str(n): np.ones(n, np.float32) for n in (3, 70_000, 80_000, 2**20 + 9)}
+    leaves = jax.device_put(leaves)
+    jax.clear_caches()
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        compile_fingerprints(leaves)
+        assert len(programs) == len(host_words.PIECES)
+        fingerprints(leaves), not_finite(leaves)
+        assert len(programs) == len(host_words.PIECES)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def test_every_single_bit_is_seen():

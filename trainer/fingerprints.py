@@ -9,8 +9,10 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from trainer import host_words
 from trainer.errors import TrainingFailed
 
 # The finalizer of MurmurHash3 (Appleby, 2011) and the golden ratio of 2 ** 32.
@@ -47,14 +49,25 @@ def fingerprints(tree) -> dict[str, str]:
     Raises:
       TrainingFailed: the copies of a leaf on several devices differ; names the device.
     """
+    leaves = named_leaves(tree)
+    here, there = _apart(leaves)
     with _one_at_a_time:
-        numbers = {name: _settled(x) for name, x in named_leaves(tree).items()}
+        sums = {name: _sum_here(leaf) for name, leaf in here.items()}
+        numbers = {name: _settled(leaf) for name, leaf in there.items()}
     # Each device has taken that of its own copy: to compare them costs nothing.
     copies = {name: number.addressable_shards for name, number in numbers.items()}
     values = jax.device_get({n: [c.data for c in copies[n]] for n in copies})
     for name, of_devices in values.items():
         _check_copies(name, [copy.device for copy in copies[name]], of_devices)
-    return {name: f'{int(number[0]):08x}' for name, number in values.items()}
+    found = {name: int(number[0]) for name, number in values.items()}
+    found |= {name: wait() for name, wait in sums.items()}
+    return {name: f'{found[name]:08x}' for name in leaves}
+
+
+def _apart(leaves: dict) -> tuple[dict, dict]:
+    """The leaves that the host reads where they lie, and those that it does not."""
+    here = {n: leaf for n, leaf in leaves.items() if host_words.readable(leaf)}
+    return here, {n: leaf for n, leaf in leaves.items() if n not in here}
 
 
 def _check_copies(name: str, devices: list, values: list) -> None:
@@ -73,8 +86,12 @@ def _check_copies(name: str, devices: list, values: list) -> None:
 
 def compile_fingerprints(abstract_tree) -> None:
     """Compiles what a save will need for a tree of such abstract arrays."""
+    leaves = named_leaves(abstract_tree)
+    here, there = _apart(leaves)
     with _one_at_a_time:
-        for leaf in dict.fromkeys(jax.tree.leaves(abstract_tree)):
+        if here:
+            _sum_here.compile()
+        for leaf in dict.fromkeys(there.values()):
             _fingerprint.lower(leaf).compile()
             if _is_float(leaf):
                 _finite.lower(leaf).compile()
@@ -82,10 +99,13 @@ def compile_fingerprints(abstract_tree) -> None:
 
 def not_finite(tree) -> list[str]:
     """Paths of the floating-point leaves that hold NaN or infinity."""
+    floats = {name: x for name, x in named_leaves(tree).items() if _is_float(x)}
+    here, there = _apart(floats)
     with _one_at_a_time:
-        floats = {name: x for name, x in named_leaves(tree).items() if _is_float(x)}
-        finite = {name: _finite(x) for name, x in floats.items()}
-    return [name for name, good in jax.device_get(finite).items() if not good]
+        finite = {name: _finite(x) for name, x in there.items()}
+    finite = jax.device_get(finite)
+    finite |= {name: np.isfinite(np.from_dlpack(x)).all() for name, x in here.items()}
+    return [name for name in floats if not finite[name]]
 
 
 def _is_float(leaf) -> bool:
@@ -110,8 +130,7 @@ def _settled(leaf: jax.Array) -> jax.Array:
 @jax.jit  # compiled once for a shape, however many leaves share it
 def _fingerprint(leaf: jax.Array) -> jax.Array:
     words = _words(leaf)
-    mixed = _mix(words + _positions(words.shape) * jnp.uint32(GOLDEN) + OFFSET)
-    return jnp.sum(mixed, dtype=jnp.uint32)
+    return jnp.sum(_mixed(words, _positions(words.shape)), dtype=jnp.uint32)
 
 
 def _words(leaf: jax.Array) -> jax.Array:
@@ -135,7 +154,12 @@ def _positions(shape: tuple[int, ...]) -> jax.Array:
     return positions
 
 
-def _mix(words: jax.Array) -> jax.Array:
-    words = (words ^ (words >> 16)) * jnp.uint32(MULTIPLIERS[0])
-    words = (words ^ (words >> 13)) * jnp.uint32(MULTIPLIERS[1])
-    return words ^ (words >> 16)
+def _mixed(words, positions):
+    """Every word with its position, by a bijection; of numpy's arrays and JAX's."""
+    words = words + positions * np.uint32(GOLDEN) + np.uint32(OFFSET)
+    words = (words ^ (words >> np.uint32(16))) * np.uint32(MULTIPLIERS[0])
+    words = (words ^ (words >> np.uint32(13))) * np.uint32(MULTIPLIERS[1])
+    return words ^ (words >> np.uint32(16))
+
+
+_sum_here = host_words.Summed(_mixed)
