@@ -14,11 +14,7 @@ from jax import lax
 
 from trainer import host_words
 from trainer.errors import TrainingFailed
-
-# The finalizer of MurmurHash3 (Appleby, 2011) and the golden ratio of 2 ** 32.
-MULTIPLIERS = (0x85EBCA6B, 0xC2B2AE35)
-GOLDEN = 0x9E3779B1
-OFFSET = 0x7F4A7C15  # any odd number: a zero at position 0 must not count as nothing
+from trainer.mixing import mixed
 
 _one_at_a_time = threading.Lock()  # two threads would compile the same program twice
 
@@ -130,7 +126,7 @@ def _settled(leaf: jax.Array) -> jax.Array:
 @jax.jit  # compiled once for a shape, however many leaves share it
 def _fingerprint(leaf: jax.Array) -> jax.Array:
     words = _words(leaf)
-    return jnp.sum(_mixed(words, _positions(words.shape)), dtype=jnp.uint32)
+    return jnp.sum(mixed(words, _positions(words.shape)), dtype=jnp.uint32)
 
 
 def _words(leaf: jax.Array) -> jax.Array:
@@ -154,12 +150,4 @@ def _positions(shape: tuple[int, ...]) -> jax.Array:
     return positions
 
 
-def _mixed(words, positions):
-    """Every word with its position, by a bijection; of numpy's arrays and JAX's."""
-    words = words + positions * np.uint32(GOLDEN) + np.uint32(OFFSET)
-    words = (words ^ (words >> np.uint32(16))) * np.uint32(MULTIPLIERS[0])
-    words = (words ^ (words >> np.uint32(13))) * np.uint32(MULTIPLIERS[1])
-    return words ^ (words >> np.uint32(16))
-
-
-_sum_here = host_words.Summed(_mixed)
+_sum_here = host_words.Summed(mixed)

@@ -11,6 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from trainer import parallel, sharding
+from trainer.mixing import make_key
 from trainer.network import Arrays
 from trainer.parallel import Parallel
 from trainer.recipe import Recipe
@@ -101,9 +102,8 @@ def init_state(
     """The state before the first step, laid out as the abstract one is.
 
     Initialised in one compiled call on one device and then placed, so that the weights
-    do not depend on the number of devices. `rbg` keys compile in a third of the time
-    of threefry's.
+    do not depend on the number of devices.
     """
-    key = jax.random.key(recipe.seed, impl='rbg')
+    key = make_key(recipe.seed)
     state = jax.jit(lambda key, given: make_state(recipe, key, given))(key, given)
     return sharding.put(state, jax.tree.map(lambda x: x.sharding, abstract))
