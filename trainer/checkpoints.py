@@ -192,7 +192,7 @@ class CheckpointStore:
         if processes.is_main():
             self.directories.forget_deleted()
             orbax_files.remove_unfinished(self.directories.root)
-        processes.told(None)
+        processes.meet()
 
     def _set_aside(self, step: int, damage: Damaged) -> None:
         if processes.is_main():
@@ -201,7 +201,7 @@ class CheckpointStore:
                 f'the checkpoint of step {step} is damaged ({damage}); it is now '
                 f'{aside}, and the one before it is used.'
             )
-        processes.told(None)
+        processes.meet()
 
     def _is_saved(self, sealed: dict) -> bool:
         """True if the disk has the same state of this step already."""

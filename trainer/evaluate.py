@@ -71,6 +71,7 @@ def evaluate(
     """
     watchdog.enter('evaluation')
     step, metrics = job.eval_step(split), job.fresh_metrics(train=False)
+    processes.meet()
     in_flight, collector = deque(), Collector()
     for batch in feeding.eval_batches(job.datasets[split], job.mesh):
         watchdog.beat('a batch of evaluation')

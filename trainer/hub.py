@@ -182,6 +182,7 @@ class Hub(Line):
             for index, member in members.items():
                 if self._called and member.silent > LOST:
                     self.end(self._lost(index, f'has been silent for {LOST:g} s'))
+                    member.close()  # nobody waits for its goodbye
 
 
 def _listen(cluster: Cluster) -> socket.socket:

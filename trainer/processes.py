@@ -57,6 +57,15 @@ def told(value):
     return value if _line is None else gather(value if is_main() else None)[0]
 
 
+def meet() -> None:
+    """Waits for all processes to come here.
+
+    Before a program runs whose devices have not yet talked with each other: gloo gives
+    a process up that comes 30 s later to that, as where it had to compile for longer.
+    """
+    gather(None)
+
+
 def together(work: Callable, failure: type[Exception]):
     """Does what may fail in some process: then it fails in all, with its reason."""
     result, error = None, None
@@ -105,7 +114,7 @@ def joined(command: str, flags) -> Iterator[None]:
             _initialize(cluster)
             yield
     except BaseException as error:
-        if not line.closing:
+        if line.ending is not None or not line.closing:
             _leave(line, error)
         raise
     finally:

@@ -78,6 +78,7 @@ class Run:
         log.info('parameters\n%s', overview.full_table(job))
         with self.console.phases('compile'):
             one, several = job.compile_train_step(), job.compile_train_steps()
+            processes.meet()
         said = overview.describe_cost(one)
         self.console.say(f'{said}; run directory {self.directory}')
         while True:
