@@ -12,12 +12,15 @@ import optuna
 import pytest
 
 from tests.conftest import ROOT
+from trainer.console import Console
 from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.lint.report import findings
 from trainer.search.methods import make_pruner, make_sampler
 from trainer.search.predicted import PredictedPruner, foretell
 from trainer.search.space import Search
+from trainer.search.study import search
+from trainer.signals import Stop
 
 SHIPPED = sorted((ROOT / 'configs/search').glob('*.gin'))
 CONFIG = ROOT / 'configs/search/resnet18.gin'
@@ -146,6 +149,29 @@ def test_two_processes_never_run_the_same_trial_and_failures_are_failures(tmp_pa
         assert ('traceback' in trial.user_attrs) == failed
         place = tmp_path / f'trial_{trial.number:03d}'
         assert (place / 'failure.txt').exists() == failed
+
+
+def test_the_best_config_gives_the_best_value_again(tmp_path, juniper):
+    finish(start(tmp_path / 'search', '--gin.Search.trials=2'))
+    best = json.loads((tmp_path / 'search/search.json').read_text())
+    run = tmp_path / 'run'
+    file = f'--gin_file={tmp_path / "search/best.gin"}'
+    process = juniper(file, f'--workdir={run}', cwd=ROOT)
+    assert process.returncode == 0, process.stderr
+    rows = map(json.loads, (run / 'seed_0/metrics.jsonl').read_text().splitlines())
+    values = [row[best['metric']] for row in rows if best['metric'] in row]
+    assert min(values) == best['best/value']
+
+
+def test_a_page_that_cannot_be_made_is_no_end_of_a_search(tmp_path, capsys):
+    (tmp_path / 'report.html').mkdir()
+    bindings = ['EPOCHS = 1', 'Experiment.pictures = 0', 'Search.trials = 1']
+    bindings += ['Experiment.search = @Search()', f'Search.space = {SPACE}']
+    experiment = load([str(ROOT / 'configs/mlp.gin')], bindings)
+    search(experiment, str(tmp_path), stop=Stop(), console=Console())
+    said = capsys.readouterr().err
+    assert 'could not be made (IsADirectoryError' in said
+    assert (tmp_path / 'search.json').exists()
 
 
 def test_another_search_is_refused(tmp_path):

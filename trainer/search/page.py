@@ -109,6 +109,9 @@ def figures(study, space: Mapping, done: Sequence[FrozenTrial], metric: str) -> 
 
 def importances(study: optuna.Study) -> list[tuple[str, float]]:
     """Optuna's own, the greatest first; none where trials are too few."""
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    if len(complete) < 2:
+        return []
     try:
         found = optuna.importance.get_param_importances(study)
     except (ValueError, RuntimeError):

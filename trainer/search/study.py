@@ -70,7 +70,7 @@ def search(
                 study.run(trial, argv, stop, console)
         return study.conclude(console)
     finally:
-        console.say(f'report: {write_page(study.folder)}')
+        study.show(console)
 
 
 class Study:
@@ -207,6 +207,17 @@ class Study:
             f'with python main.py --gin_file={path}'
         )
         return found
+
+    def show(self, console: Console) -> None:
+        """Writes the page; one that cannot be made is no end of a search."""
+        try:
+            console.say(f'report: {write_page(self.folder)}')
+        except Exception as error:
+            console.warn(
+                f'The report of {self.folder} could not be made '
+                f'({type(error).__name__}: {error}); `python main.py report '
+                f'{self.folder}` tries again.'
+            )
 
     def _seeds(self) -> tuple[int, ...]:
         return tuple(self.search.seeds)
