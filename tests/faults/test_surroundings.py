@@ -1,6 +1,8 @@
 """Disk full or read-only, two runs, stale locks, and what changed since the start."""
 
 import json
+import os
+import pathlib
 import shutil
 import signal
 import time
@@ -119,3 +121,40 @@ def test_another_number_of_devices(unfinished, whole, devices, tally):
         for key in (key for key in row if key.endswith('loss')):
             assert row[key] == pytest.approx(changed[key], abs=1e-5)
     tally('other number of devices', survived=1)
+
+
+def test_a_compile_cache_that_is_broken(tmp_path, whole, tally):
+    env = victims.environment(JUNIPER_CACHE=str(tmp_path / 'cache'))
+    victims.finish(tmp_path / 'first', SMALL, env=env)
+    files = [path for path in (tmp_path / 'cache').rglob('*-cache') if path.is_file()]
+    assert files
+    for number, path in enumerate(files):
+        content = path.read_bytes()
+        path.write_bytes((content[: len(content) // 2], b'', b'x' * 99)[number % 3])
+    output = victims.finish(tmp_path / 'run', SMALL, env=env)
+    assert 'Traceback' not in output and 'Warning' not in output, output
+    assert output.count('warning: ') == 1, output
+    assert_same_end(whole, tmp_path / 'run')
+    tally('broken compile cache', survived=len(files))
+
+
+def test_a_data_worker_that_is_killed(tmp_path, tally):
+    run, arguments = tmp_path / 'run', [*victims.MLP, *victims.BUSY]
+    endless = victims.start(run, [*arguments, '--gin.EPOCHS=4000'])
+    workers = []
+    while not (run / 'metrics.jsonl').exists() or not workers:
+        time.sleep(0.05)
+        assert endless.poll() is None, endless.communicate()
+        workers = [pid for pid in victims.members(endless.pid) if is_worker(pid)]
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    output, _ = endless.communicate(timeout=120)
+    assert endless.returncode == 3 and 'Traceback' not in output, output
+    assert output.splitlines()[-1].startswith('error: '), output
+    tally('data worker killed', survived=1)
+
+
+def is_worker(pid):
+    """Whether a process reads data for another."""
+    command = pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()
+    return b'multiprocessing.spawn' in command or b'multiprocessing.fork' in command

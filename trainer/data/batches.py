@@ -18,9 +18,11 @@ import numpy as np
 from absl import flags
 
 from trainer.data.order import rows_of
+from trainer.errors import TrainingFailed
 from trainer.host_memory import keep_freed_memory
 
 BUFFERED_BATCHES = 8  # read ahead of the step, over all threads or worker processes
+KILLED = 'Worker process was terminated unexpectedly'  # as Grain says it
 
 _open = weakref.WeakSet()  # iterators that nobody has closed yet
 
@@ -94,6 +96,14 @@ def _iterate(dataset: grain.IterDataset, copy: bool):
     try:
         for batch in batches:
             yield _own(batch) if copy else batch
+    except RuntimeError as error:
+        if KILLED not in str(error):
+            raise
+        raise TrainingFailed(
+            'A process that reads data was killed, as a machine does that is short of '
+            'memory; set fewer Images.workers or a smaller batch. The same command '
+            'goes on.'
+        ) from error
     finally:
         batches.close()
 
