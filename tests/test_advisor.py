@@ -22,10 +22,11 @@ DELAY = 0.05
 
 
 def slowly(batches, slept):
-    """Each batch late; a busy machine sleeps longer than it was told."""
+    """Each batch late; a busy machine reads and sleeps longer than it was told."""
     with contextlib.closing(batches):
-        for batch in batches:
+        while True:
             began = time.perf_counter()
+            batch = next(batches)
             time.sleep(DELAY)
             slept.append(1e3 * (time.perf_counter() - began))
             yield batch
@@ -48,15 +49,21 @@ def test_a_delay_is_reported_with_its_share(tmp_path, monkeypatch, capsys):
     ]
     assert len(warnings) == 1
     lines = map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines())
-    lines = [line for line in lines if 'perf/input_wait' in line][1:]
-    assert lines[0]['step'] <= 200
-    shares, device, whole = (
-        np.mean([line[f'perf/{name}'] for line in lines])
+    lines = [line for line in lines if 'perf/input_wait' in line]
+    assert lines[1]['step'] <= 200
+    share, device, whole = (
+        np.array([line[f'perf/{name}'] for line in lines])
         for name in ('input_wait', 'device_ms', 'step_ms')
     )
-    assert shares == pytest.approx((np.mean(slept[10:50]) - device) / whole, abs=0.05)
     told = int(re.search(r'(\d+)% of the time', warnings[0])[1]) / 100
-    assert told == pytest.approx(shares, abs=0.1)
+    assert np.abs(share - told).min() < 0.01  # that of the interval it was said after
+    # Times add up, shares of intervals that a busy machine made unlike do not.
+    share, device, whole = share[1:], device[1:].mean(), whole[1:]
+    waited = (share * whole).mean() / whole.mean()
+    # While it is late the device may still work; on an idle machine that is nothing.
+    late = np.mean(slept[10:50])
+    least, most = (late - device) / whole.mean(), late / whole.mean()
+    assert least - 0.05 < waited < most + 0.05
     assert 'decode' in warnings[0] and 'transform' in warnings[0]
 
 
