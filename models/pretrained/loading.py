@@ -139,10 +139,10 @@ def recognised(
     }
     share, _, found, naming = best = max(shares, key=lambda known: known[:2])
     if share < KNOWN:
+        tables = [f'{of} ({", ".join(known)})' for of, known in families().items()]
         raise ValueError(
             f'{file.path} has names that are not known ({", ".join(list(names)[:4])}, '
-            f'...); there are tables for {", ".join(families())} with the names of '
-            f'torchvision, timm and Hugging Face transformers.'
+            f'...); there are tables for the names of {"; ".join(tables)}.'
         )
     if found != family:
         raise ValueError(
