@@ -12,7 +12,7 @@ from flax import nnx
 
 from trainer import optimizers
 from trainer.errors import UserError
-from trainer.gradients import decayed
+from trainer.gradients import clipped, decayed, global_norm
 from trainer.optax_names import offered_by_optax
 
 
@@ -81,11 +81,12 @@ def run(optimizer, params, steps=4):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
 
 
-def assert_same(ours, by_hand, params):
+def assert_same(ours, by_hand, params, **tolerance):
+    """Bit for bit, where no tolerance is given."""
     before = jax.tree.leaves(params)
     expected = run(by_hand, params)
     for i, leaf in enumerate(run(ours, params)):
-        np.testing.assert_array_equal(leaf, expected[i])
+        np.testing.assert_allclose(leaf, expected[i], **{'rtol': 0} | tolerance)
         assert np.isfinite(leaf).all()
         assert (leaf != before[i]).any()
 
@@ -181,8 +182,27 @@ def test_equals_optax_by_hand(name):
 @pytest.mark.parametrize('name', ['adamw', 'sgd', 'muon'])
 def test_gradients_are_clipped_first(name):
     ours, by_hand = CASES[name]
-    clipped = optax.chain(optax.clip_by_global_norm(0.5), by_hand())
-    assert_same(ours(0.5), clipped, flat_params())
+    expected = optax.chain(optax.clip_by_global_norm(0.5), by_hand())
+    assert_same(ours(0.5), expected, flat_params(), rtol=1e-6, atol=1e-7)
+
+
+def test_the_global_norm_is_that_of_optax_for_small_and_large_leaves():
+    rng = np.random.default_rng(0)
+    shapes = ((), (1,), (64,), (3, 3, 4, 5), (1023,), (1024,), (40, 50))
+    tree = {str(shape): jnp.asarray(rng.normal(size=shape)) for shape in shapes}
+    for part in (tree, {'small': tree['(64,)']}, {'large': tree['(40, 50)']}):
+        expected = optax.tree.norm(part)
+        np.testing.assert_allclose(global_norm(part), expected, rtol=1e-6)
+
+
+def test_nothing_is_clipped_that_is_short_nor_hidden_that_is_not_finite():
+    optimizer = clipped(optax.sgd(1.0), 5.0)
+    gradients = {'a': jnp.array([3.0, 3.9]), 'b': jnp.zeros(())}
+    updates, _ = optimizer.update(gradients, optimizer.init(gradients))
+    np.testing.assert_array_equal(updates['a'], -gradients['a'])
+    gradients['b'] = jnp.array(jnp.nan)
+    updates, _ = optimizer.update(gradients, optimizer.init(gradients))
+    assert np.isnan(updates['a']).all()
 
 
 @pytest.mark.parametrize('weight_decay', [1e-4, 0.5])

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from trainer.gradients import global_norm
 from trainer.network import Arrays, Network
 from trainer.recipe import Recipe
 from trainer.resident import gather
@@ -32,7 +33,7 @@ def make_train_step(
         augment_key, model_key = jax.random.split(key)
         batch = recipe.prepare(gather(batch), augment_key)
         loss, grads, model_state, new = _gradients(recipe, state, batch, model_key)
-        grad_norm = optax.tree.norm(grads)
+        grad_norm = global_norm(grads)
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
         state = dataclasses.replace(
