@@ -1,17 +1,20 @@
 """Folders of pictures: what they mean, how they are split, and what is left out."""
 
+import json
 import os
 import shutil
 
 import numpy as np
 import pytest
 
-from tests.picture_folders import picture, write, write_classes
+from tests.picture_folders import COLOURS, picture, write, write_classes
 from trainer.data.images import Images
 from trainer.data.listing import list_files
 from trainer.data.pictures import SUFFIXES
 from trainer.data.sources.image_folder import ImageFolder
 from trainer.errors import UserError
+from trainer.experiment import load
+from trainer.train import train
 
 
 def opened(folder, split='train', **fields):
@@ -32,6 +35,20 @@ def test_a_folder_beats_source_and_name_and_trains_as_it_is(tmp_path):
     example = dataset[0]
     assert example['image'].dtype == np.uint8 and example['label'].dtype == np.int32
     assert dataset.class_names[example['label']] in paths(dataset)[0]
+
+
+def test_a_folder_of_odd_sizes_trains_with_no_word_but_its_name(tmp_path):
+    sides = np.random.default_rng(0).integers(9, 300, (12, 2)).tolist()
+    for number, (height, width) in enumerate(sides):
+        for name in ('ant', 'bee'):
+            image = picture(COLOURS[name], height, width)
+            write(tmp_path / 'photos' / name / f'{number}.jpg', image)
+    layers = ['configs/resnet18.gin', 'configs/models/mlp.gin']
+    small = ['EPOCHS = 2', 'BATCH = 4', 'Experiment.pictures = 0']
+    folder = f"Images.folder = '{tmp_path / 'photos'}'"
+    train(load(layers, [*small, folder]), tmp_path / 'run')
+    results = json.loads((tmp_path / 'run/results.json').read_text())
+    assert np.isfinite(results['test/loss'])
 
 
 def test_parts_of_a_folder_are_stratified_disjoint_and_complete(tmp_path):
