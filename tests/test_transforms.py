@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from trainer.data.objects import pack_objects
+from trainer.data.reader import enough_pixels
 from trainer.errors import UserError
 from trainer.transforms import CenterCrop, RandomResizedCrop, ResizeShortSide, resize
 
@@ -191,3 +192,12 @@ def test_a_segmentation_takes_the_nearest_pixel_as_pillow_does():
     nearest = Image.Resampling.NEAREST
     expected = np.asarray(Image.fromarray(segmentation).resize((39, 26), nearest))
     np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize('shape', [(90, 120), (64, 200), (77, 77)])
+def test_a_picture_of_enough_pixels_leaves_no_crop_smaller_than_its_result(shape):
+    crop = RandomResizedCrop(size=16, min_area=0.1)
+    enough = enough_pixels([crop])
+    assert 16 < enough <= min(shape) and enough_pixels([CenterCrop(), crop]) is None
+    boxes = [crop.draw(np.random.default_rng(seed), *shape) for seed in range(300)]
+    assert min(min(height, width) for _, _, height, width in boxes) >= 16

@@ -235,7 +235,8 @@ class Dataset:
         from trainer.data.packed import open_packed, pack_key
 
         on_error = self.images.on_error
-        key = pack_key(self.fingerprint, self.fixed, on_error)
+        data = f'{self.fingerprint} at {self.source.enough}'
+        key = pack_key(data, self.fixed, on_error)
         fixed = Reader(self.examples, self.fixed)
         return open_packed(self.images.cache_dir, key, fixed)
 

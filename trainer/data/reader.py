@@ -1,6 +1,7 @@
 """Reads example i, transforms it and checks it; knows no format, batch or order."""
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -80,15 +81,19 @@ def takes_rng(transform: Callable) -> bool:
 
 
 def enough_pixels(transforms: Sequence[Callable]) -> int | None:
-    """Short side, pixels, of which the transforms see no more: twice what they keep.
+    """Short side, pixels, of which the transforms see no more.
 
-    None where the first is no plain resize: a crop wants the original's pixels.
+    Twice what a plain resize keeps, or what leaves the smallest random crop the size of
+    its result. None where neither comes first: a crop wants the original's pixels.
     """
-    from trainer.transforms import SHORT_SIDE, ResizeShortSide
+    from trainer.transforms import RandomResizedCrop, ResizeShortSide
 
     first = transforms[0] if transforms else None
-    resizes = isinstance(first, ResizeShortSide)
-    return 2 * (first.size or SHORT_SIDE) if resizes else None
+    if isinstance(first, ResizeShortSide):
+        return 2 * first.size
+    if isinstance(first, RandomResizedCrop):
+        return math.ceil(first.size / math.sqrt(first.min_area / first.max_ratio))
+    return None
 
 
 def split_transforms(transforms: Sequence[Callable]) -> tuple[list, list]:
