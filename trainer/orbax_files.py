@@ -4,6 +4,7 @@ The only room that touches Orbax, and it is imported with the first save or load
 what can go wrong on a disk; nothing of which checkpoint is wanted, or why.
 """
 
+import contextlib
 import errno
 import functools
 import logging
@@ -16,6 +17,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import jax
+
+from trainer import processes
 
 TEMPORARY = '.orbax-checkpoint-tmp'
 NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -45,8 +48,22 @@ def load(directory: pathlib.Path, abstract: dict[str, jax.ShapeDtypeStruct]):
       Exception: of any kind, where files are missing or broken.
     """
     orbax, context = _orbax()
-    with context:
+    with context, _on_its_own(orbax, context):
         return orbax.load(directory, abstract, checkpointable_name='state')
+
+
+def _on_its_own(orbax, context):
+    """Each of several processes reads its parts and waits for no other.
+
+    Orbax would have all meet after reading, where one that found damage never comes.
+    """
+    if processes.count() == 1:
+        return contextlib.nullcontext()
+    this = processes.index()
+    alone = orbax.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}
+    )
+    return orbax.Context(context, multiprocessing_options=alone)
 
 
 def make_durable(directory: pathlib.Path) -> None:
