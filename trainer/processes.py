@@ -19,7 +19,7 @@ from trainer.line import Caller, Line, PeerEnded
 from trainer.screen import screen, tell
 
 JOINING = ('train', 'evaluate')  # the commands that several processes do together
-HEARTBEAT = 30  # seconds, after which jax itself gives a silent process up
+HEARTBEAT = 60  # seconds, after half of which jax itself may end all, naming nobody
 PATIENCE = 10  # seconds for a process to come to the end that another has come to
 SETTLING = 5  # seconds in which it shows whether an error came of a lost process
 MENTIONED = 10  # seconds between two lines on who is waited for
