@@ -89,7 +89,9 @@ flags.DEFINE_enum(
     'Whose names the weights get.',
     flag_values=FLAGS,
 )
-flags.DEFINE_string('out', None, 'The file (data: folder) to write.', flag_values=FLAGS)
+flags.DEFINE_string(
+    'out', None, 'The file (data, profile: folder) to write.', flag_values=FLAGS
+)
 flags.DEFINE_boolean(
     'features',
     False,

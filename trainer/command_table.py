@@ -46,6 +46,10 @@ COMMANDS = {
         'images a second, step time, MFU, memory of a config, in a minute',
         (*CONFIG_ALONE, 'json'),
     ),
+    'profile': Command(
+        'which operations of the train step of a config cost most',
+        (*CONFIG_ALONE, 'out', 'json'),
+    ),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(
         'what a run, or a published model, says of images: rows, masks, features',

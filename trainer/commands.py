@@ -3,6 +3,7 @@
 Each takes the parsed flags and gives an exit code, or raises an `errors.Ending`.
 """
 
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def train(flags, argv: Sequence[str], started: float) -> int:
         if flags.resume is not None:
             workdir = rundir.find(flags.resume)
             say(f'resuming {workdir}')
-        config = config_of(flags, workdir)
+        config = questions.config_of(flags, workdir)
         experiment = load(*config)
         for note in notes(*config):
             say(note)
@@ -78,7 +79,7 @@ def check(flags, argv: Sequence[str], started: float) -> int:
     """Finds every mistake in a config; opens no data, except to rehearse."""
     from trainer.lint.report import check_report
 
-    text, good = check_report(*config_of(flags, flags.workdir))
+    text, good = check_report(*questions.config_of(flags, flags.workdir))
     if flags.rehearse and flags.memory:
         raise UserError('check takes --rehearse or --memory: ask for one at a time.')
     if good and (flags.rehearse or flags.memory):
@@ -96,7 +97,7 @@ def rehearse(flags) -> int:
     from trainer.rehearsal import Rehearsal
 
     enable_cache()
-    experiment = load(*config_of(flags, flags.workdir))
+    experiment = load(*questions.config_of(flags, flags.workdir))
     directory = pathlib.Path(flags.workdir or 'runs')
     rehearsal = Rehearsal(experiment, directory).go()
     found = files.plain(rehearsal.as_json())
@@ -112,22 +113,38 @@ def memory(flags) -> int:
     from trainer.job import open_job
 
     enable_cache()
-    found = memory.examine(open_job(load(*config_of(flags, flags.workdir)), ()))
+    found = memory.examine(
+        open_job(load(*questions.config_of(flags, flags.workdir)), ())
+    )
     say(json.dumps(found, indent=2) if flags.json else memory.text(found))
     return DONE if found['fits'] else USER_ERROR
 
 
 def bench(flags, argv: Sequence[str], started: float) -> int:
     """Measures the train step of a config."""
+    from trainer import bench
+
+    return measured(flags, started, bench.bench, bench.text)
+
+
+def profile(flags, argv: Sequence[str], started: float) -> int:
+    """Says where the time of a config's train step goes."""
+    from trainer import operations
+
+    find = functools.partial(operations.profile, out=flags.out)
+    return measured(flags, started, find, operations.text)
+
+
+def measured(flags, started: float, find: Callable, text: Callable) -> int:
+    """Finds figures of a config, and says them as text or JSON."""
     with stop_on_signals('leaving with what is measured') as stop:
-        from trainer.bench import bench, text
         from trainer.compilation import enable_cache
         from trainer.experiment import load
 
         enable_cache()
         console = Console(quiet=flags.json, started=started)
-        experiment = load(*config_of(flags, flags.workdir))
-        found = bench(experiment, stop=stop, console=console)
+        experiment = load(*questions.config_of(flags, flags.workdir))
+        found = find(experiment, stop=stop, console=console)
     say(json.dumps(found, indent=2) if flags.json else text(found))
     return DONE
 
@@ -141,7 +158,7 @@ def data(flags, argv: Sequence[str], started: float) -> int:
     from trainer.samples import samples
 
     enable_cache()
-    experiment = load(*config_of(flags, flags.workdir))
+    experiment = load(*questions.config_of(flags, flags.workdir))
     folder = flags.out or f'reports/data_{experiment.name}'
     directory = files.make_folder('out', folder)
     datasets, closed = data_report.open_data(experiment)
@@ -177,7 +194,7 @@ def search(flags, argv: Sequence[str], started: float) -> int:
             from trainer.search.study import search
 
             enable_cache()
-        experiment = load(*config_of(flags, None))
+        experiment = load(*questions.config_of(flags, None))
         search(experiment, flags.workdir, argv=argv, stop=stop, console=console)
     return DONE
 
@@ -202,7 +219,7 @@ def trial(name: str, flags, started: float) -> int:
             from trainer.experiment import load
 
             enable_cache()
-        experiment = load(*config_of(flags, flags.workdir))
+        experiment = load(*questions.config_of(flags, flags.workdir))
         getattr(trials, name)(experiment, stop=stop, console=console)
     return DONE
 
@@ -216,28 +233,8 @@ COMMANDS: dict[str, Callable] = {
     'fast': fast,
     'overfit': overfit,
     'bench': bench,
+    'profile': profile,
 }
-
-
-def config_of(flags, workdir) -> tuple[list[str], list[str]]:
-    """The gin files and bindings of a command; without a file, those of the run.
-
-    Raises:
-      UserError: neither a file nor a run to take one from.
-    """
-    files, bindings = list(flags.gin_file), list(flags.gin_bindings)
-    if not files and workdir is not None:
-        given = pathlib.Path(workdir) / rundir.CONFIG_GIN
-        if rundir.is_run(workdir) and given.exists():
-            files = [str(given)]
-    if not files:
-        raise UserError(
-            'No config: give --gin_file=configs/resnet18.gin, or --workdir or '
-            '--resume of a run (python main.py --help lists the configs).'
-        )
-    if flags.name is not None:
-        bindings.append(f'Experiment.name = {flags.name!r}')
-    return files, bindings
 
 
 def notes(files, bindings) -> list[str]:

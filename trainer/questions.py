@@ -162,6 +162,27 @@ def run_of(flags, command: str) -> pathlib.Path:
     return rundir.find(flags.resume or flags.workdir)
 
 
+def config_of(flags, workdir) -> tuple[list[str], list[str]]:
+    """The gin files and bindings of a command; without a file, those of the run.
+
+    Raises:
+      UserError: neither a file nor a run to take one from.
+    """
+    files, bindings = list(flags.gin_file), list(flags.gin_bindings)
+    if not files and workdir is not None:
+        given = pathlib.Path(workdir) / rundir.CONFIG_GIN
+        if rundir.is_run(workdir) and given.exists():
+            files = [str(given)]
+    if not files:
+        raise UserError(
+            'No config: give --gin_file=configs/resnet18.gin, or --workdir or '
+            '--resume of a run (python main.py --help lists the configs).'
+        )
+    if flags.name is not None:
+        bindings.append(f'Experiment.name = {flags.name!r}')
+    return files, bindings
+
+
 def _say(lines: Iterable[object]) -> int:
     answers.write((f'{line}\n' for line in lines), None)
     return DONE
