@@ -78,7 +78,7 @@ def test_a_slow_git_is_not_waited_for(tmp_path, monkeypatch):
 def test_these_rooms_import_no_heavy_library():
     code = (
         'import sys; from trainer import console, provenance, rundir, writers; '
-        'from trainer import tensorboard; '
+        'from trainer import trackers; from trainer.trackers import tensorboard; '
         'heavy = {"jax", "tensorflow", "tensorboardX", "torch", "flax"}; '
         'sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)'
     )
