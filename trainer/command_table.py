@@ -50,6 +50,10 @@ COMMANDS = {
         'which operations of the train step of a config cost most',
         (*CONFIG_ALONE, 'out', 'json'),
     ),
+    'lr_find': Command(
+        'from which learning rate a config learns fastest',
+        (*CONFIG_ALONE, 'out', 'json'),
+    ),
     'overfit': Command('train on one batch until it is learnt', CONFIG),
     'predict': Command(
         'what a run, or a published model, says of images: rows, masks, features',

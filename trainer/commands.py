@@ -3,12 +3,18 @@
 Each takes the parsed flags and gives an exit code, or raises an `errors.Ending`.
 """
 
-import functools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
 
-from trainer import files, model_commands, processes, questions, rundir
+from trainer import (
+    files,
+    measuring_commands,
+    model_commands,
+    processes,
+    questions,
+    rundir,
+)
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
@@ -120,35 +126,6 @@ def memory(flags) -> int:
     return DONE if found['fits'] else USER_ERROR
 
 
-def bench(flags, argv: Sequence[str], started: float) -> int:
-    """Measures the train step of a config."""
-    from trainer import bench
-
-    return measured(flags, started, bench.bench, bench.text)
-
-
-def profile(flags, argv: Sequence[str], started: float) -> int:
-    """Says where the time of a config's train step goes."""
-    from trainer import operations
-
-    find = functools.partial(operations.profile, out=flags.out)
-    return measured(flags, started, find, operations.text)
-
-
-def measured(flags, started: float, find: Callable, text: Callable) -> int:
-    """Finds figures of a config, and says them as text or JSON."""
-    with stop_on_signals('leaving with what is measured') as stop:
-        from trainer.compilation import enable_cache
-        from trainer.experiment import load
-
-        enable_cache()
-        console = Console(quiet=flags.json, started=started)
-        experiment = load(*questions.config_of(flags, flags.workdir))
-        found = find(experiment, stop=stop, console=console)
-    say(json.dumps(found, indent=2) if flags.json else text(found))
-    return DONE
-
-
 def data(flags, argv: Sequence[str], started: float) -> int:
     """Reads all data of a config, and says what it is like and what is wrong."""
     from trainer import data_report
@@ -232,8 +209,7 @@ COMMANDS: dict[str, Callable] = {
     'search': search,
     'fast': fast,
     'overfit': overfit,
-    'bench': bench,
-    'profile': profile,
+    **measuring_commands.COMMANDS,
 }
 
 
