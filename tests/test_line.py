@@ -1,5 +1,6 @@
 """The line between processes: all hear what one says, and who is missing or gone."""
 
+import dataclasses
 import json
 import socket
 import threading
@@ -119,6 +120,29 @@ def test_one_that_comes_late_is_waited_for():
     first = Hub(clusters[0], print)
     assert first.gather('late') == ['late', 'early']
     asking.join()
+    early.close(), first.close()
+
+
+def test_who_called_early_hears_from_process_0_who_is_missing():
+    # Its own time begins, and ends, before process 0 has begun to wait.
+    early = Ends(3, seconds=10, absent=[0, 2])
+    found = []
+    cluster = early.lines[1].cluster
+
+    def ask():
+        try:
+            early.lines[1].gather(1, seconds=1.0)
+        except PeerEnded as error:
+            found.append(str(error))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    first = Hub(dataclasses.replace(cluster, index=0), print)
+    time.sleep(1.5)
+    with pytest.raises(PeerEnded, match='process 2 of 3 did not come within 1 s'):
+        first.gather(0, seconds=1.0)
+    asking.join()
+    assert found[0].startswith('process 2 of 3 did not come within 1 s')
     early.close(), first.close()
 
 

@@ -18,7 +18,7 @@ from trainer.errors import INTERNAL_ERROR, USER_ERROR, Ending
 
 BEAT = 2.0  # seconds between signs of life
 LOST = 20.0  # seconds without one, after which a process is lost
-MARGIN = 5.0  # seconds, see `Line._margin`
+MARGIN = 5.0  # seconds beyond its own limit, after which process 0 must have spoken
 LONGEST = 2**24  # bytes of a message
 
 
@@ -110,9 +110,13 @@ class Line:
         self._turn += 1
         turn = self._turn
         self._share(turn, json.loads(json.dumps(value)))
+
+        def known():
+            return turn in self._whole or self.ending
+
         with self._news:
-            for limit in (seconds, self._margin):
-                self._news.wait_for(lambda: turn in self._whole or self.ending, limit)
+            if not self._news.wait_for(known, seconds):
+                self._news.wait_for(known, self._margin(seconds))
             if turn in self._whole:
                 return self._whole.pop(turn)
         raise self.ending or self._nobody_came(turn, seconds)
@@ -140,8 +144,7 @@ class Line:
     def _nobody_came(self, turn: int, seconds: float) -> PeerEnded:
         raise NotImplementedError
 
-    @property
-    def _margin(self) -> float:
+    def _margin(self, seconds: float) -> float:
         """Seconds more, in which process 0 can still say who was waited for."""
         return 0.0
 
@@ -185,9 +188,9 @@ class Caller(Line):
             USER_ERROR,
         )
 
-    @property
-    def _margin(self) -> float:
-        return 0.0 if self._connection is None else MARGIN
+    def _margin(self, seconds: float) -> float:
+        # Process 0 may have begun to wait as late as now, and knows who is missing.
+        return 0.0 if self._connection is None else seconds + MARGIN
 
     def _say(self, **message) -> None:
         if self._connection is not None:
