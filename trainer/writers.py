@@ -4,6 +4,7 @@ Promises that metrics.jsonl is strict JSON, one object a line. Knows names, step
 numbers; not what they mean.
 """
 
+import io
 import json
 import os
 import pathlib
@@ -62,24 +63,11 @@ class MetricWriter:
         """Flushes, and lets the files go."""
 
 
-class JsonlWriter(MetricWriter):
-    """Appends one line for each call: `{"step": 10, "train/loss": 0.3, ...}`.
-
-    Keys stay in the order given. A number is written with the fewest digits that read
-    back to it, so equal runs write equal bytes; "no data", NaN and the infinities are
-    all `null`. Each line is with the system when the call returns.
-    """
+class TextWriter(MetricWriter):
+    """What writers to one open text file share."""
 
     durable = True
-
-    def __init__(self, path: str | os.PathLike):
-        """Opens the file; a run that goes on calls `truncate` before."""
-        self._file = open(path, 'a', buffering=1, encoding='utf-8')  # noqa: SIM115
-
-    def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """Appends the line of a step."""
-        record = {'step': int(step), **files.plain(scalars)}
-        self._file.write(json.dumps(record, allow_nan=False) + '\n')
+    _file: io.TextIOBase
 
     def flush(self) -> None:
         """Brings the lines onto the disk, where a loss of power leaves them."""
@@ -91,6 +79,24 @@ class JsonlWriter(MetricWriter):
         if not self._file.closed:
             self.flush()
             self._file.close()
+
+
+class JsonlWriter(TextWriter):
+    """Appends one line for each call: `{"step": 10, "train/loss": 0.3, ...}`.
+
+    Keys stay in the order given. A number is written with the fewest digits that read
+    back to it, so equal runs write equal bytes; "no data", NaN and the infinities are
+    all `null`. Each line is with the system when the call returns.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Opens the file; a run that goes on calls `truncate` before."""
+        self._file = open(path, 'a', buffering=1, encoding='utf-8')  # noqa: SIM115
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None:
+        """Appends the line of a step."""
+        record = {'step': int(step), **files.plain(scalars)}
+        self._file.write(json.dumps(record, allow_nan=False) + '\n')
 
 
 def truncate(path: str | os.PathLike, step: int) -> None:

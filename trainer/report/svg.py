@@ -74,7 +74,8 @@ def line_chart(
         parts.append(plane.curve(thinned(line), kind))
     if marked:
         x, y = plane.place(*marked)
-        words = tag('title', f'best: {shown(marked[1])} at step {marked[0]:,.0f}')
+        where = int(marked[0]) if float(marked[0]).is_integer() else marked[0]
+        words = tag('title', f'{shown(marked[1])} at {x_name} {shown(where)}')
         parts.append(tag('circle', words, cx=x, cy=y, r=5, class_='best'))
     return drawing(parts, title)
 

@@ -5,27 +5,24 @@ Promises the rows of metrics.jsonl, to the digit, whatever has interrupted the r
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Sequence
 
 import gin
 
 from trainer import files
 from trainer.trackers.start import Start
-from trainer.writers import MetricWriter, Scalars
+from trainer.writers import Scalars, TextWriter
 
 FILE = 'metrics.csv'
 
 
 @gin.register
-class CsvWriter(MetricWriter):
+class CsvWriter(TextWriter):
     """Writes `metrics.csv` into the run directory: a row a line, a column a name.
 
     A name that comes up later is a further column to the right, empty in earlier rows:
     the file is then written anew. "No data" and what is not finite are empty cells.
     """
-
-    durable = True
 
     def __init__(self, start: Start):
         """Writes what metrics.jsonl holds of earlier starts, and goes on from there."""
@@ -41,17 +38,6 @@ class CsvWriter(MetricWriter):
             self._rewrite([*self._rows(), row])
         else:
             self._file.write(_text([self._cells(row)]))
-
-    def flush(self) -> None:
-        """Brings the rows onto the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Flushes and closes the file; may be called twice."""
-        if not self._file.closed:
-            self.flush()
-            self._file.close()
 
     def _rows(self) -> Iterable[dict[str, str]]:
         with open(self._path, encoding='utf-8', newline='') as file:

@@ -11,12 +11,12 @@ import sys
 import pytest
 
 import main
-from tests.published_models import trained
+from tests.registry.conftest import trained
 from trainer import files, registry
 from trainer.errors import UserError
 from trainer.registry import publishing, seal
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from trainer import registry

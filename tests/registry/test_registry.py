@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.export_cases import CASES, untrained
-from tests.published_models import pictures, stocked, trained
+from tests.registry.conftest import trained
 from tests.test_resume import EIGHT
 from trainer import registry, rundir
 from trainer.errors import UserError
@@ -19,24 +19,6 @@ from trainer.predict import predict
 from trainer.registry.model import Model
 from trainer.signals import Stop
 from trainer.train import train
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """A finished run of two epochs."""
-    return trained(tmp_path_factory.mktemp('runs') / 'mlp')
-
-
-@pytest.fixture(scope='module')
-def root(run, tmp_path_factory):
-    """A registry of two models, one with three versions."""
-    return stocked(tmp_path_factory.mktemp('shared') / 'registry', run)
-
-
-@pytest.fixture(scope='module')
-def digits(tmp_path_factory):
-    """Ten test images as files, and as one array."""
-    return pictures(tmp_path_factory.mktemp('digits'))
 
 
 def test_a_version_is_found_by_its_name_its_range_or_as_the_latest(root):

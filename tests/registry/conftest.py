@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from trainer import registry
 from trainer.data.images import Images
@@ -36,3 +37,21 @@ def pictures(folder):
     for index, image in enumerate(images):
         cv2.imwrite(str(folder / f'{index}.png'), image)
     return folder, images
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A finished run of two epochs."""
+    return trained(tmp_path_factory.mktemp('runs') / 'mlp')
+
+
+@pytest.fixture(scope='module')
+def root(run, tmp_path_factory):
+    """A registry of two models, one with three versions."""
+    return stocked(tmp_path_factory.mktemp('shared') / 'registry', run)
+
+
+@pytest.fixture(scope='module')
+def digits(tmp_path_factory):
+    """Ten test images as files, and as one array."""
+    return pictures(tmp_path_factory.mktemp('digits'))

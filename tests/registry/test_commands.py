@@ -7,30 +7,12 @@ import pathlib
 import pytest
 
 import main
-from tests.published_models import pictures, stocked, trained
+from tests.registry.conftest import trained
 from trainer import registry, rundir
 from trainer.errors import UserError
 from trainer.export import export
 from trainer.registry import catalogue
 from trainer.report.write import write_report
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """A finished run of two epochs."""
-    return trained(tmp_path_factory.mktemp('runs') / 'mlp')
-
-
-@pytest.fixture(scope='module')
-def root(run, tmp_path_factory):
-    """A registry of two models, one with three versions."""
-    return stocked(tmp_path_factory.mktemp('shared') / 'registry', run)
-
-
-@pytest.fixture(scope='module')
-def digits(tmp_path_factory):
-    """Ten test images as files, and as one array."""
-    return pictures(tmp_path_factory.mktemp('digits'))
 
 
 @pytest.fixture

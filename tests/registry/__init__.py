@@ -1,0 +1,1 @@
+"""Models published under a name and a version, and found again."""
