@@ -180,8 +180,16 @@ def _encode(example) -> bytes:
 def _decode(record) -> dict:
     offset = record.index(b'\n') + 1
     example = {}
-    for key, (dtype, shape) in json.loads(record[:offset]).items():
-        count = math.prod(shape)
+    for key, dtype, shape, count in _fields(record[:offset]):
         example[key] = np.frombuffer(record, dtype, count, offset).reshape(shape)
         offset += example[key].nbytes
     return example
+
+
+@functools.lru_cache(256)  # most examples of a pack have the same
+def _fields(head: bytes) -> list[tuple[str, np.dtype, tuple[int, ...], int]]:
+    """Of each array its name, type, shape and number of elements."""
+    return [
+        (key, np.dtype(dtype), tuple(shape), math.prod(shape))
+        for key, (dtype, shape) in json.loads(head).items()
+    ]
