@@ -17,7 +17,7 @@ from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.lint.report import findings
 from trainer.search.methods import make_pruner, make_sampler
-from trainer.search.predicted import PredictedPruner, foretell
+from trainer.search.predicted import PredictedPruner
 from trainer.search.space import Search
 from trainer.search.study import search
 from trainer.signals import Stop
@@ -93,12 +93,6 @@ def test_names_of_samplers_and_pruners():
         make_pruner(Search(space=space, pruner='medain'), 10)
     with pytest.raises(UserError, match='PredictedPruner cannot be made'):
         make_pruner(Search(space=space, pruner='predicted', pruner_options={'a': 1}), 9)
-
-
-def test_the_end_of_an_exponential_is_foretold():
-    times = np.arange(1, 31)
-    values = 2.0 * np.exp(-0.15 * times) + 0.4
-    assert foretell(values[:8], 30) == pytest.approx(values[-1], abs=0.01)
 
 
 def test_a_trial_foretold_to_be_worse_is_given_up():

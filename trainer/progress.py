@@ -15,6 +15,7 @@ from tqdm import tqdm
 from trainer.screen import format_seconds, log, put, screen
 
 SILENT_SECONDS = 10  # with nothing to log for so long, a line says how far it is
+FINAL_LOSS = 'foretold/val/loss'  # see `foretelling`
 LABELS = {
     'train/loss': 'loss',
     'train/acc_top1': 'acc',
@@ -25,6 +26,7 @@ LABELS = {
     'val/map': 'val map',
     'val/pck@0.1': 'val pck',
     'val/loss': 'val loss',
+    FINAL_LOSS: 'foretold',
 }
 WIDE = (
     '{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}'

@@ -7,11 +7,18 @@ after the next step has been sent off. Knows writers and a bar; nothing of model
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
+from trainer import rundir, writers
 from trainer.chronicle import Chronicle
 from trainer.divergence import Diverged
+from trainer.foretelling import ENOUGH, foretell, smoothed
 from trainer.job import Job
+from trainer.progress import FINAL_LOSS
 from trainer.state import TrainState
+
+LOSS = 'val/loss'
+PAST = 0.3  # share of the past in each value of a smoothed curve
 
 
 class Recorder:
@@ -32,6 +39,8 @@ class Recorder:
         self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
         self.chronicle, self.scale = chronicle, 1.0
         self.pending = None
+        past = writers.history(chronicle.directory / rundir.METRICS)
+        self.losses = [line[LOSS] for line in past if line.get(LOSS) is not None]
 
     def first_step(self, watch) -> None:
         """Waits for the first step, so that its time is a phase of its own."""
@@ -90,7 +99,17 @@ class Recorder:
         epoch = int(epoch) if epoch == int(epoch) else epoch
         scalars = scalars | self.hooked(step, state, scalars)
         self.writer.write_scalars(step, {'epoch': epoch, **scalars})
-        self.bar.evaluated(step, scalars)
+        self.bar.evaluated(step, scalars | self.foretold(step, scalars))
+
+    def foretold(self, step: int, scalars: dict) -> dict[str, float]:
+        """The loss at the end of the run, once there is a curve to tell it by."""
+        if scalars.get(LOSS) is not None:
+            self.losses.append(scalars[LOSS])
+        seen, ahead = len(self.losses), step < self.job.total_steps
+        if seen < ENOUGH or not ahead or not np.isfinite(self.losses).all():
+            return {}
+        last = seen * self.job.total_steps / step
+        return {FINAL_LOSS: foretell(smoothed(self.losses, PAST), last)}
 
     def hooked(self, step: int, state: TrainState | None, scalars: dict) -> dict:
         """What the hooks add to a line."""

@@ -3,12 +3,10 @@
 Knows plain numbers and Optuna's trials; nothing of runs.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import optuna
 
-RATES = np.geomspace(0.01, 10, 500)  # b: per length of the past, slow to fast
+from trainer.foretelling import foretell, smoothed
 
 
 class PredictedPruner(optuna.pruners.BasePruner):
@@ -47,29 +45,3 @@ class PredictedPruner(optuna.pruners.BasePruner):
         foretold = foretell(history, self.planned)
         foretold = min(foretold, *(sign * value for value in past))
         return bool(foretold > best + self.margin * abs(best))
-
-
-def smoothed(values: Sequence[float], past: float) -> list[float]:
-    """Exponential means; each holds `past` of the one before."""
-    means = [values[0]]
-    for value in values[1:]:
-        means.append(past * means[-1] + (1 - past) * value)
-    return means
-
-
-def foretell(values: Sequence[float], last: int) -> float:
-    """The value at evaluation `last`, from those at 1, 2, ...: a * exp(-b * t) + c.
-
-    For each b, a and c are least squares; the b with the smallest rest is taken.
-    """
-    values = np.asarray(values, np.float64)
-    times = np.arange(1, len(values) + 1)
-    best = (np.inf, float(values[-1]))
-    for rate in RATES / len(values):
-        curve = np.exp(-rate * times)
-        matrix = np.stack([curve, np.ones_like(curve)], axis=1)
-        solution = np.linalg.lstsq(matrix, values, rcond=None)[0]
-        rest = float(np.square(matrix @ solution - values).sum())
-        end = float(solution[0] * np.exp(-rate * last) + solution[1])
-        best = min(best, (rest, end))
-    return best[1]
