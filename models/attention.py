@@ -13,6 +13,7 @@ from models.activations import gelu
 from models.attention_kernels import attend
 from models.drop_path import DropPath
 from models.norms import LayerNorm
+from models.rows import as_rows
 
 # Touvron et al. 2021, https://arxiv.org/abs/2012.12877, and timm.
 normal_002 = nnx.initializers.truncated_normal(0.02)
@@ -45,10 +46,10 @@ class Attention(nnx.Module):
         """`[B, N, D] -> [B, N, D]`"""
         batch, length, features = tokens.shape
         heads = batch, length, self.num_heads, features // self.num_heads
-        parts = jnp.split(self.qkv(tokens), 3, axis=-1)
+        parts = jnp.split(self.qkv(as_rows(tokens)), 3, axis=-1)
         query, key, value = (part.reshape(heads) for part in parts)
-        mixed = attend(query, key, value)
-        return self.out(mixed.reshape(tokens.shape))
+        mixed = attend(query, key, value).reshape(tokens.shape)
+        return self.out(as_rows(mixed)).reshape(tokens.shape)
 
 
 class MLPBlock(nnx.Module):
@@ -64,7 +65,8 @@ class MLPBlock(nnx.Module):
 
     def __call__(self, tokens):
         """`[..., D] -> [..., D]`"""
-        return self.dense2(gelu(self.dense1(tokens)))
+        hidden = gelu(self.dense1(as_rows(tokens)))
+        return self.dense2(hidden).reshape(tokens.shape)
 
 
 class TransformerBlock(nnx.Module):
@@ -92,5 +94,8 @@ class TransformerBlock(nnx.Module):
 
     def __call__(self, tokens):
         """`[B, N, D] -> [B, N, D]`"""
-        tokens = tokens + self.drop_path(self.attention(self.norm1(tokens)))
-        return tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+        shape, rows = tokens.shape, as_rows(tokens)
+        for norm, part in ((self.norm1, self.attention), (self.norm2, self.mlp)):
+            branch = part(norm(rows).reshape(shape))
+            rows = rows + as_rows(self.drop_path(branch))
+        return rows.reshape(shape)
