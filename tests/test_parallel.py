@@ -60,6 +60,16 @@ def test_every_layout_gives_the_losses_of_one_device(runs, layout):
     assert compared > 50
 
 
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_every_layout_moves_as_far_as_one_device(runs, layout):
+    """Beside the step where all is whole on each device, within it where it is cut."""
+    one, eight = (map(json.loads, timeless(runs / name)) for name in ('one', layout))
+    key = 'train/update_norm'
+    one, eight = ([row[key] for row in rows if key in row] for rows in (one, eight))
+    assert len(one) == 50
+    assert one == pytest.approx(eight, rel=1e-3)
+
+
 @pytest.mark.parametrize('layout', ['fsdp', 'all'])
 def test_a_checkpoint_of_any_layout_is_scored_on_one_device(runs, layout):
     command = [sys.executable, 'main.py', 'evaluate', f'--workdir={runs / layout}']

@@ -36,8 +36,11 @@ def steps(job, count):
         job.compile_train_step(),
         job.train_batches(),
     )
+    beside = job.programs.update_norm().result()
     for _ in range(count):
+        kept = beside.keep(state.params)
         state, watch = step(state, next(batches)[0])
+        watch = {**watch, 'update_norm': beside.since(kept, state.params)}
     batches.close()
     return state, watch
 

@@ -85,9 +85,9 @@ class Loop:
                 batch, count = clock.next(batches)
                 if len(in_flight) == IN_FLIGHT:
                     jax.block_until_ready(in_flight.popleft())
-                take = self.train_step if count == 1 else self.train_steps
+                logged = due(step + count, experiment.log_every, job.total_steps)
                 with tracer.step(step + 1):
-                    state, watch = take(state, batch)
+                    state, watch = self.take(state, batch, count, logged)
                 tracer.sent(step + count, watch)
                 clock.sent(watch, count)
                 if step == start:
@@ -98,7 +98,6 @@ class Loop:
                 self.recorder.advance(step)
                 watchdog.beat('a step')
                 processes.at(step)
-                logged = due(step, experiment.log_every, job.total_steps)
                 if logged:
                     figures = clock.read(experiment.train_data.batch)
                     self.recorder.take(step, state, watch, figures | self.saver.figures)
@@ -114,6 +113,18 @@ class Loop:
                 if self.evaluated == step or self.saved == step:
                     clock.restart()
         return self.finish(state, step, watch)
+
+    def take(self, state: TrainState, batch: dict, count: int, logged: bool) -> tuple:
+        """One dispatch of `count` steps; of one that is logged, how far it moves."""
+        if count > 1:
+            return self.train_steps(state, batch)
+        beside = self.job.programs.update_norm() if logged else None
+        if beside is None:
+            return self.train_step(state, batch)
+        kept = beside.result().keep(state.params)
+        state, watch = self.train_step(state, batch)
+        norm = beside.result().since(kept, state.params)
+        return state, {**watch, 'update_norm': norm}
 
     def ends(self, step: int) -> bool:
         """Whether no further step is to be taken."""

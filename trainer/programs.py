@@ -17,6 +17,7 @@ from trainer.data import Dataset
 from trainer.fingerprints import compile_fingerprints
 from trainer.recipe import Recipe
 from trainer.state import TrainState
+from trainer.update_norm import UpdateNorm, is_beside
 
 THREADS = 2  # of which one traces; XLA uses all cores for one program
 
@@ -34,6 +35,8 @@ class Programs:
         self.recipe, self.state, self.mesh = recipe, state, mesh
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='compile')
         self.futures: dict[Hashable, Future] = {}
+        trained = {name: state.params[name] for name in recipe.trained}
+        self.trained, self.beside = trained, is_beside(trained)
 
     def begin(
         self, datasets: Mapping[str, Dataset], rate: Callable, stride: int = 1
@@ -52,6 +55,13 @@ class Programs:
         for role in datasets.keys() - {'train'}:
             self.begin_eval_step(datasets[role])
         self._begin('rate', lambda: rate.lower(0).compile())
+        self.update_norm()
+
+    def update_norm(self) -> Future | None:
+        """The `UpdateNorm` of what is trained; None where the train step has it."""
+        if not self.beside:
+            return None
+        return self._begin('update norm', lambda: UpdateNorm(self.trained))
 
     def begin_train_step(
         self, dataset: Dataset, count: int = 1, size: int | None = None
@@ -69,8 +79,10 @@ class Programs:
         places = places, parallel.replicated(self.mesh)
 
         def make():
-            make_step = steps.make_train_step if count == 1 else steps.make_train_steps
-            step = make_step(self.recipe)
+            if count == 1:
+                step = steps.make_train_step(self.recipe, measured=not self.beside)
+            else:
+                step = steps.make_train_steps(self.recipe)
             jitted = jax.jit(step, donate_argnums=0, out_shardings=places)
             return jitted.lower(self.state, batch).compile()
 

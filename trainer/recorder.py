@@ -76,7 +76,8 @@ class Recorder:
         self.check(step, watch)
         summary = self.job.task.summarize(metrics)
         scalars = {f'train/{key}': value for key, value in summary.items()}
-        scalars['train/grad_norm'] = float(watch['grad_norm'])
+        for norm in ('grad_norm', 'update_norm'):
+            scalars[f'train/{norm}'] = float(watch[norm])
         scalars['learning_rate'] = float(self.rate(step - 1)) * self.scale
         scalars |= self.hooked(step, state, scalars)
         self.writer.write_scalars(step, {**scalars, **figures})

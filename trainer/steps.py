@@ -20,12 +20,13 @@ Batch = dict[str, jax.Array]
 
 
 def make_train_step(
-    recipe: Recipe,
+    recipe: Recipe, measured: bool = False
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """`step(state, batch) -> (state, watch)`, to be jitted with the state donated.
 
     All randomness is folded from (seed, step). `watch` holds scalars that stay readable
-    when the state has been donated to the next step: `loss`, `grad_norm`, `bad_step`.
+    when the state has been donated to the next step: `loss`, `grad_norm`, `bad_step`;
+    where updates are measured, `update_norm`.
     """
 
     def step(state: TrainState, batch: Batch):
@@ -36,14 +37,18 @@ def make_train_step(
         grad_norm = global_norm(grads)
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
+        watch = {'loss': loss, 'grad_norm': grad_norm, 'bad_step': bad_step}
+        moved = _descend(recipe, state, grads, model_state)
+        if measured:
+            watch['update_norm'] = _update_norm(recipe, state.params, moved.params)
         state = dataclasses.replace(
-            _descend(recipe, state, grads, model_state),
+            moved,
             step=state.step + 1,
             interval=state.interval.merge(new),
             epoch=state.epoch.merge(new),
             bad_step=bad_step,
         )
-        return state, {'loss': loss, 'grad_norm': grad_norm, 'bad_step': bad_step}
+        return state, watch
 
     return step
 
@@ -55,7 +60,7 @@ def make_train_steps(recipe: Recipe) -> Callable:
     GPU and TPU, which would wait for the host between short steps; inside a loop XLA's
     CPU convolutions are naive.
     """
-    step = make_train_step(recipe)
+    step = make_train_step(recipe, measured=True)
 
     def steps(state: TrainState, batch: dict):
         def one(state, rows):
@@ -108,6 +113,11 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
         return value.reshape(len(value) // count, count, *value.shape[1:])[:, index]
 
     return [{k: part(v, index) for k, v in batch.items()} for index in range(count)]
+
+
+def _update_norm(recipe: Recipe, before: Arrays, after: Arrays) -> jax.Array:
+    """The length of the change; the optimizer's update is rounded when it is added."""
+    return global_norm([after[name] - before[name] for name in recipe.trained])
 
 
 def _descend(recipe: Recipe, state: TrainState, grads, model_state) -> TrainState:
