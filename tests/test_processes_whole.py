@@ -62,7 +62,7 @@ def test_a_run_goes_on_from_layout_to_layout(tmp_path):
 
 
 def test_batch_norm_is_that_of_as_many_devices(tmp_path):
-    """Against one device it drifts: the sums of a batch are taken in another order."""
+    """Against one device it drifts by rounding, as `test_drift.py` shows in double."""
     alone(tmp_path / 'one', *RESNET, XLA_FLAGS=f'{DEVICES}2')
     Several([*RESNET, f'--workdir={tmp_path / "two"}'], devices=1).done()
     runs = [map(json.loads, timeless(tmp_path / name)) for name in ('one', 'two')]
