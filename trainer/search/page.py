@@ -5,18 +5,22 @@ Reads a study's file, whoever writes to it meanwhile; imports no JAX.
 
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from trainer import files, rundir
+from trainer.lock import holder
 from trainer.report.blocks import Figure, Figures, Link, Section, Table, Text, Tiles
 from trainer.report.page import page, shown
 from trainer.search import drawings
 from trainer.search.edges import near_ends
 from trainer.search.methods import NAME, open_storage
-from trainer.search.space import is_range, storage_of
+from trainer.search.space import is_range, place_of, storage_of
+
+INTERRUPTED = 'interrupted'
 
 
 def write_page(folder: str | os.PathLike) -> pathlib.Path:
@@ -35,8 +39,9 @@ def study_page(study: optuna.Study, folder: pathlib.Path) -> str:
     space = space_of(told)
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == TrialState.COMPLETE]
+    said = [*verdict(study, told, trials), *left_behind(trials, folder)]
     sections = [
-        Section(anchor='verdict', title='Verdict', blocks=verdict(study, told, trials)),
+        Section(anchor='verdict', title='Verdict', blocks=said),
         Section(anchor='trials', title='Trials', blocks=listing(space, trials, folder)),
     ]
     if done and space:
@@ -55,7 +60,7 @@ def verdict(study: optuna.Study, told: Mapping, trials: Sequence[FrozenTrial]) -
         best = study.best_trial
         words = ', '.join(f'{key} = {shown(v)}' for key, v in best.params.items())
         blocks.append(Text(text=f'Best is trial {best.number}: {words}.', tone='lead'))
-        odd = warnings(best, space_of(told), told.get('open', {}))
+        odd = edges(best, space_of(told), told.get('open', {}))
         tiles.insert(0, ('best value', shown(best.value), told.get('metric', '')))
     else:
         blocks.append(Text(text='No trial has come to an end yet.', tone='lead'))
@@ -67,6 +72,27 @@ def verdict(study: optuna.Study, told: Mapping, trials: Sequence[FrozenTrial]) -
     return [*blocks, *(Text(text=w, tone='warn') for w in odd)]
 
 
+def left_behind(trials: Sequence[FrozenTrial], folder: pathlib.Path) -> list[Text]:
+    """Which trials nobody works on though they have not ended, and what to do."""
+    left = [t.number for t in trials if status(t, folder) == INTERRUPTED]
+    if not left:
+        return []
+    if len(left) == 1:
+        text = f'Trial {left[0]} was interrupted; the same command goes on with it.'
+    else:
+        numbers = ', '.join(map(str, left))
+        text = f'Trials {numbers} were interrupted; the same command goes on with them.'
+    return [Text(text=text, tone='warn')]
+
+
+def status(trial: FrozenTrial, folder: pathlib.Path) -> str:
+    """How a trial stands; Optuna calls one running whose process is gone, too."""
+    running = trial.state == TrialState.RUNNING
+    if running and holder(place_of(folder, trial.number)) is None:
+        return INTERRUPTED
+    return trial.state.name.lower()
+
+
 def saving(trials: Sequence[FrozenTrial], planned: int) -> tuple[int, int]:
     """Evaluations that pruned trials left out, and those that all would have had."""
     ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
@@ -75,7 +101,7 @@ def saving(trials: Sequence[FrozenTrial], planned: int) -> tuple[int, int]:
     return saved, planned * len(ended)
 
 
-def warnings(best: FrozenTrial, space: Mapping, open_: Mapping) -> list[str]:
+def edges(best: FrozenTrial, space: Mapping, open_: Mapping) -> list[str]:
     """What to say of best values at the ends of their ranges."""
     return [
         f'the best {key} = {shown(best.params[key])} lies at the {end} end of '
@@ -113,8 +139,10 @@ def importances(study: optuna.Study) -> list[tuple[str, float]]:
     if len(complete) < 2:
         return []
     try:
-        found = optuna.importance.get_param_importances(study)
-    except (ValueError, RuntimeError):
+        with warnings.catch_warnings():  # of so few that the importances say nothing
+            warnings.filterwarnings('error', message='Target and region quantiles')
+            found = optuna.importance.get_param_importances(study)
+    except (ValueError, RuntimeError, UserWarning):
         return []
     return list(found.items())
 
@@ -129,14 +157,14 @@ def table(space: Mapping, trials: Sequence[FrozenTrial], folder) -> Table:
     """A row for each trial, with a link to the page of its first run."""
     rows = []
     for trial in trials:
-        name = f'trial_{trial.number:03d}'
-        pages = sorted(folder.glob(f'{name}/seed_*/{rundir.REPORT}'))
+        place = place_of(folder, trial.number)
+        pages = sorted(place.glob(f'seed_*/{rundir.REPORT}'))
         first = str(trial.number)
         if pages:
             first = Link(first, str(pages[0].relative_to(folder)))
         params = [trial.params.get(key) for key in space]
         ran = len(trial.intermediate_values)
-        rows.append([first, trial.state.name.lower(), trial.value, ran, *params])
+        rows.append([first, status(trial, folder), trial.value, ran, *params])
     return Table(header=['trial', 'status', 'value', 'evaluations', *space], rows=rows)
 
 

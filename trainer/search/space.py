@@ -54,6 +54,11 @@ def storage_of(folder: str | os.PathLike) -> str | None:
     return next(kinds, None)
 
 
+def place_of(folder: pathlib.Path, number: int) -> pathlib.Path:
+    """The directory of a trial in that of its study."""
+    return folder / f'trial_{number:03d}'
+
+
 def is_range(choices: Sequence) -> bool:
     """Whether this is `('log', low, high)` or its like, and no list of choices."""
     return isinstance(choices, tuple) and bool(choices) and choices[0] in RANGES

@@ -23,6 +23,7 @@ from trainer.lock import RunLock, holder
 from trainer.search.edges import open_ends
 from trainer.search.methods import NAME, make_pruner, make_sampler, open_storage
 from trainer.search.page import write_page
+from trainer.search.space import place_of
 from trainer.search.trial import Pruned, Trial, bindings_of, load_trial, suggested
 from trainer.signals import Stop
 from trainer.verdicts import make_tracker
@@ -140,7 +141,7 @@ class Study:
 
     def place(self, number: int) -> pathlib.Path:
         """The directory of a trial."""
-        return self.folder / f'trial_{number:03d}'
+        return place_of(self.folder, number)
 
     def run(self, trial: optuna.Trial, argv, stop: Stop, console: Console) -> None:
         """Trains a trial and records how it ended: a value, pruned, or a failure.
