@@ -60,6 +60,16 @@ def test_flags_that_make_no_sense_are_refused(flags, message):
         found(*flags)
 
 
+@pytest.mark.parametrize(
+    'command', ['search', 'bench', 'profile', 'lr_find', 'fast', 'overfit', 'predict']
+)
+def test_what_one_process_does_takes_no_others(command):
+    words = command_line.parse(['main.py', command, '--process_id=1'])
+    expected = f'^{command} is done by one process.* without --process_id; several '
+    with pytest.raises(UserError, match=expected + 'processes do train and evaluate.$'):
+        command_line.check(words[0], words[1:])
+
+
 def test_slurm_is_found(monkeypatch):
     for name, value in SLURM.items():
         monkeypatch.setenv(name, value)

@@ -1,6 +1,7 @@
 """A net with BatchNorm on every layout: one device's numbers, but for rounding."""
 
 import argparse
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from benchmarks import drift
 from tests.several import Several
 from tests.small_resnet import GIN
+from tests.test_processes import alone, scores
+from tests.test_resume import EIGHT
 
 STEPS = 50
 SLOW = [
@@ -50,6 +53,22 @@ def test_the_gradient_is_that_of_one_device(tmp_path, flags):
     for name, gradient in found[0].items():
         apart = np.linalg.norm(found[1][name] - gradient)
         assert apart < 2e-5 * np.linalg.norm(gradient), name
+
+
+def test_a_checkpoint_goes_from_layout_to_layout_and_scores_alike(tmp_path, flags):
+    arguments = [f'--gin_file={flags.gin_file}', '--gin.BATCH=144']
+    arguments += ['--gin.Experiment.pictures=0']
+    fsdp = ['--gin.Parallel.fsdp=4', '--gin.Parallel.model=2']
+    alone(tmp_path, *arguments, *fsdp, '--gin.EPOCHS=1', XLA_FLAGS=EIGHT)
+    said = alone(tmp_path, *arguments, '--gin.EPOCHS=2', XLA_FLAGS=EIGHT)
+    assert 'going on from step 8 of 16' in said
+    results = json.loads((tmp_path / 'results.json').read_text())
+    for devices in ('', EIGHT):
+        assert '360 examples' in alone(tmp_path, 'evaluate', XLA_FLAGS=devices)
+        found = scores(tmp_path)
+        assert found['examples'] == 360
+        assert found['test/acc_top1'] == results['test/acc_top1']
+        assert found['test/loss'] == pytest.approx(results['test/loss'], abs=1e-6)
 
 
 @pytest.mark.slow

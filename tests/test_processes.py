@@ -138,6 +138,14 @@ def test_a_mistake_of_one_is_told_to_all(tmp_path):
     assert ends[0][1].count('error: process 1 (process ') == 1
 
 
+def test_several_seeds_are_refused(tmp_path):
+    seeds = ['--gin.Experiment.seeds=(0, 1)', f'--workdir={tmp_path / "run"}']
+    for code, said in Several([*MLP, *seeds], devices=1).ends().values():
+        assert code == 2, said
+        assert 'error: Experiment.seeds are trained by one process; with ' in said
+    assert not (tmp_path / 'run').exists()
+
+
 def test_a_signal_to_one_saves_the_same_step_in_all(tmp_path):
     long = [*MLP, '--gin.EPOCHS=500', f'--workdir={tmp_path}']
     ends, _ = Several(long).signal_after(20, tmp_path, 1, signal.SIGTERM)

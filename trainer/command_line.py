@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from absl import flags
 
 from trainer.command_flags import FLAGS
-from trainer.command_table import ALWAYS, COMMANDS, CONFIG
+from trainer.command_table import ALWAYS, COMMANDS, CONFIG, PROCESSES
 from trainer.errors import UserError
 
 
@@ -64,6 +64,12 @@ def check(name: str, words: list[str]) -> None:
         hint = _meant(words[0]) or '; values are given as --flag=value.'
         raise UserError(f'{name} takes no word {words[0]!r}{hint}')
     for flag in (flag for flag in FLAGS if FLAGS[flag].present):
+        if flag in PROCESSES and flag not in command.flags:
+            several = [other for other in COMMANDS if flag in COMMANDS[other].flags]
+            raise UserError(
+                f'{name} is done by one process, so start it once, without --{flag}; '
+                f'several processes do {" and ".join(several)}.'
+            )
         if flag not in (*command.flags, *ALWAYS):
             known = ', '.join(f'--{other}' for other in command.flags)
             raise UserError(f'{name} does not look at --{flag}; it takes {known}.')
