@@ -88,7 +88,7 @@ def test_several_seeds_are_for_one_process(second):
 
 
 def test_the_first_process_says_when_a_save_is_due(second):
-    saver = Saver(types.SimpleNamespace(busy=False), seconds=1e-9)
+    saver = Saver(types.SimpleNamespace(busy=False, spent=0.0), seconds=1e-9)
     time.sleep(0.001)
     second(lambda value: value)
     assert saver.overdue(logged=True)

@@ -116,7 +116,7 @@ def test_by_the_clock_no_seldomer_than_asked_nor_dearer_than_allowed(monkeypatch
     monkeypatch.setattr('time.monotonic', lambda: now[0])
 
     class Store:
-        busy = False
+        busy, spent = False, 0.0
 
         def wait(self):
             return 1

@@ -6,31 +6,26 @@ read from the disk, never from memory, by process 0 of several for all of them.
 """
 
 import dataclasses
+import functools
 import os
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from trainer import holding, orbax_files, processes, state_files
 from trainer import manifest as manifests
-from trainer import orbax_files, processes, state_files
-from trainer.errors import TrainingFailed, UserError
+from trainer.errors import Ending, SaveFailed, UserError
 from trainer.manifest import Damaged
+from trainer.saved_steps import SavedSteps
 from trainer.screen import warn
-from trainer.step_directories import CORRUPT, StepDirectories
+from trainer.step_directories import CORRUPT
 
 CORRUPT_KEPT = 2
 SLOW_SECONDS = 30  # after which a save that is waited for is mentioned
 
 
-class SaveFailed(TrainingFailed):
-    """A checkpoint could not be written; the ones before it are as they were.
-
-    Attributes:
-      what: the message without advice.
-    """
-
-    def __init__(self, what: str, advice: str = ''):
-        super().__init__(f'{what}. {advice}' if advice else what)
-        self.what = what
+def _accept(_state) -> None:
+    """Any state may be saved."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +37,12 @@ class _Pending:
     future: Future
 
 
-class CheckpointStore:
-    """The checkpoints of one run, in `directory/<step>/`."""
+class CheckpointStore(SavedSteps):
+    """The checkpoints of one run, in `directory/<step>/`.
+
+    Attributes:
+      spent: seconds that the thread computed for the last save before Orbax had it.
+    """
 
     def __init__(self, directory: str | os.PathLike, keep: int = 2):
         """Touches nothing on the disk.
@@ -52,8 +51,8 @@ class CheckpointStore:
           directory: made with the first save.
           keep: how many of the newest stay.
         """
-        self.directories = StepDirectories(directory)
-        self.keep = keep
+        super().__init__(directory)
+        self.keep, self.spent = keep, 0.0
         self._pending: _Pending | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix='save')
 
@@ -63,40 +62,97 @@ class CheckpointStore:
         return self._pending is not None and not self._pending.future.done()
 
     def save(
-        self, step: int, state, manifest: dict, keep_steps: Collection[int] = ()
+        self,
+        step: int,
+        state,
+        manifest: dict,
+        keep_steps: Collection[int] = (),
+        check: Callable[[object], None] = _accept,
     ) -> None:
-        """Fingerprints and copies the state, and writes it in the background.
+        """Fingerprints the state and writes it, in the background as far as it can.
+
+        One process whose state lies in its own memory waits for neither: it is held as
+        it is, and all that is done with it is done in the thread. Otherwise it has been
+        checked, fingerprinted and copied to this machine's memory when this returns.
 
         Args:
           step: names the checkpoint.
           state: a pytree of arrays; it may be donated when this returns.
           manifest: JSON that `restore` gives back.
           keep_steps: these older checkpoints are not collected.
+          check: raises `Ending` where a state may not be saved.
 
         Raises:
           SaveFailed: the *previous* save failed. This one has not begun; the call may
             be repeated. Or this one cannot begin.
+          Ending: from `check`, of the previous save or of this one.
         """
         self.wait()
-        sealed = state_files.seal(manifest, step, state)
-        if processes.told(self._is_saved(sealed)):
+        facts = manifests.copied(manifest)
+        begin = functools.partial(self._begin, step, state, facts, check)
+        held = holding.hold(state) if self._at_leisure(step) else None
+        if held is not None:
+            work = functools.partial(self._begin_and_finish, begin, held)
+        elif (begun := begin()) is not None:
+            work = functools.partial(self._finish, begun)
+        else:
             return
+        which = step, frozenset(keep_steps)
+        self._pending = _Pending(*which, self._writer.submit(work, *which))
+
+    def _at_leisure(self, step: int) -> bool:
+        """Whether nothing speaks against a save that its caller should hear at once.
+
+        Several processes agree on what they save, all in their main threads.
+        """
+        alone = processes.count() == 1
+        return alone and step not in self.steps() and self.directories.made()
+
+    def _begin(self, step: int, state, facts: dict, check: Callable):
+        """Describes a state and begins to write it; None where the disk has it."""
+        check(state)
+        sealed = state_files.seal(facts, step, state)
+        if processes.told(self._is_saved(sealed)):
+            return None
         self._tidy()
         try:
-            future = state_files.start_save(self.directories[step], state, sealed)
+            return state_files.start_save(self.directories[step], state, sealed)
         except Exception as error:
             raise self._failure(step, error) from error
-        durable = self._writer.submit(_finish, future, self.directories[step])
-        self._pending = _Pending(step, frozenset(keep_steps), durable)
+
+    def _begin_and_finish(self, begin: Callable, _held: list, *which) -> None:
+        """Does all of it; the state is held for as long as this takes."""
+        began = time.perf_counter()
+        begun = begin()
+        self.spent = time.perf_counter() - began
+        self._finish(begun, *which)
+
+    def _finish(self, begun, step: int, keep_steps: Collection[int]) -> None:
+        """Waits for Orbax, and until what it wrote would outlive a loss of power."""
+        begun.result()
+        if processes.is_main():
+            orbax_files.make_durable(self.directories[step])
+        if processes.count() == 1:  # else it may have failed in another one
+            self.directories.keep(self.keep, keep_steps)
+
+    def let_finish(self) -> None:
+        """Waits for the save under way, however it ends; `wait` tells that.
+
+        For a run that ends otherwise: nothing begins when the interpreter has ended.
+        Of several processes one may have been lost, so they do not wait.
+        """
+        if self._pending is not None and processes.count() == 1:
+            wait([self._pending.future])
 
     def wait(self) -> int | None:
-        """Waits until the save under way is on the disk, and then collects old ones.
+        """Waits until the save under way is on the disk, and old ones are collected.
 
         Returns:
           Its step; None if none was under way.
 
         Raises:
           SaveFailed: it is not; what was written of it is removed.
+          Ending: it was refused.
         """
         pending, self._pending = self._pending, None
         if pending is None:
@@ -108,48 +164,13 @@ class CheckpointStore:
             )
         try:
             processes.together(pending.future.result, Exception)
+        except Ending:
+            raise
         except Exception as error:
             raise self._failure(pending.step, error) from error
-        if processes.is_main():
+        if processes.count() > 1 and processes.is_main():
             self.directories.keep(self.keep, pending.keep_steps)
         return pending.step
-
-    def steps(self) -> list[int]:
-        """The steps on the disk, ascending; complete, but not verified."""
-        return self.directories.steps()
-
-    def manifest(self, step: int) -> dict:
-        """The verified manifest of a step.
-
-        Raises:
-          UserError: there is no such step, or its manifest is damaged.
-        """
-        if step not in self.steps():
-            raise UserError(
-                f'{self.directories.root} has no checkpoint of step {step}; '
-                f'it has {_listed(self.steps())}.'
-            )
-        try:
-            return manifests.read(self.directories[step])
-        except Damaged as damage:
-            raise self._damaged(step, damage) from damage
-
-    def load(self, step: int, abstract_state) -> tuple[object, dict]:
-        """A verified state and its manifest; never another step, and moves nothing.
-
-        Args:
-          step: which one.
-          abstract_state: a pytree of `jax.ShapeDtypeStruct` with shardings.
-
-        Raises:
-          UserError: there is no such step, it is damaged, or of another model.
-        """
-        manifest = self.manifest(step)
-        try:
-            state = state_files.load(self.directories[step], manifest, abstract_state)
-        except Damaged as damage:
-            raise self._damaged(step, damage) from damage
-        return state, manifest
 
     def restore(
         self, abstract_state, *, check: Callable[[dict], None]
@@ -227,21 +248,3 @@ class CheckpointStore:
             f'{self.directories.root}: {orbax_files.reason(error)}',
             f'Make room or mend the disk, then {then}.',
         )
-
-    def _damaged(self, step: int, damage: Damaged) -> UserError:
-        others = [other for other in self.steps() if other != step]
-        return UserError(
-            f'The checkpoint {self.directories[step]} is damaged: {damage}. Restore it '
-            f'from a copy, or choose another one: there is {_listed(others)}.'
-        )
-
-
-def _finish(future, directory) -> None:
-    """Waits for Orbax, and until what it wrote would outlive a loss of power."""
-    future.result()
-    if processes.is_main():
-        orbax_files.make_durable(directory)
-
-
-def _listed(steps: list[int]) -> str:
-    return ', '.join(map(str, steps)) or 'none'

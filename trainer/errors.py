@@ -33,6 +33,18 @@ class TrainingFailed(Ending):
     exit_code = TRAINING_FAILED
 
 
+class SaveFailed(TrainingFailed):
+    """A checkpoint could not be written; the ones before it are as they were.
+
+    Attributes:
+      what: the message without advice.
+    """
+
+    def __init__(self, what: str, advice: str = ''):
+        super().__init__(f'{what}. {advice}' if advice else what)
+        self.what = what
+
+
 class Interrupted(Ending):
     """A signal asked the run to stop; what was done is saved, and it can go on."""
 

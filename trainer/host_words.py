@@ -16,10 +16,13 @@ TYPES = ('float32', 'int32', 'uint32', 'complex64')  # whose words are their bit
 
 def readable(leaf) -> bool:
     """True of one copy in this machine's memory, abstract or not, made of words."""
+    return in_memory(leaf) and str(leaf.dtype) in TYPES
+
+
+def in_memory(leaf) -> bool:
+    """True of one copy in this machine's memory, abstract or not, of any type."""
     sharding = getattr(leaf, 'sharding', None)
-    if sharding is None or str(leaf.dtype) not in TYPES:
-        return False
-    devices = sharding.device_set
+    devices = sharding.device_set if sharding else ()
     return len(devices) == 1 and all(
         device.platform == 'cpu' and device.process_index == jax.process_index()
         for device in devices

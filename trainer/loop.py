@@ -7,6 +7,7 @@ before that step is saved.
 
 import contextlib
 import dataclasses
+import functools
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -183,13 +184,14 @@ class Loop:
         """Saves the state with all that a resumed run needs beside it.
 
         Raises:
-          Diverged, TrainingFailed: it is not finite, or three saves in a row failed.
+          Diverged: a step was not finite.
+          TrainingFailed: the weights are not, told at the next save where this one goes
+            on without the loop; or three saves in a row failed.
         """
         watchdog.enter('saving')
         self.recorder.settle()
         if watch is not None:
             self.recorder.check(step, watch)
-        check_weights(state, step)
         position = {
             'evaluated': self.evaluated,
             'skipped': list(self.skipped),
@@ -198,7 +200,8 @@ class Loop:
         if self.plateau is not None:
             position['plateau'] = self.plateau.state()
         keep = {self.tracker.best_step, *self.kept_for_ever(step)} - {None}
-        self.saver.save(step, state, self.manifest | position, keep)
+        check = functools.partial(check_weights, step=step)
+        self.saver.save(step, state, self.manifest | position, keep, check)
         self.saved = step
 
     def kept_for_ever(self, step: int) -> list[int]:

@@ -31,19 +31,27 @@ def make(facts: dict, step: int, leaves: dict[str, dict]) -> dict:
       leaves: by path, {'shape': [...], 'dtype': str, 'fingerprint': str}.
 
     Raises:
-      ValueError: a fact has a name of ours, or is no JSON (NaN is none either).
+      ValueError: as `copied` does.
     """
-    taken = sorted(set(facts) & set(OUR_KEYS))
-    if taken:
-        raise ValueError(f'A manifest may not hold {taken}: these are written here.')
-    body = facts | {
+    body = copied(facts) | {
         'version': VERSION,
         'step': int(step),
         'leaves': leaves,
         'libraries': _library_versions(),
     }
-    body = json.loads(json.dumps(body, allow_nan=False))
     return body | {'sha256': digest(body)}
+
+
+def copied(facts: dict) -> dict:
+    """Facts as they are now, as JSON, whatever becomes of them.
+
+    Raises:
+      ValueError: a fact has a name of ours, or is no JSON (NaN is none either).
+    """
+    taken = sorted(set(facts) & set(OUR_KEYS))
+    if taken:
+        raise ValueError(f'A manifest may not hold {taken}: these are written here.')
+    return json.loads(json.dumps(facts, allow_nan=False))
 
 
 def read(directory: pathlib.Path) -> dict:

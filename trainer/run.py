@@ -105,6 +105,8 @@ class Run:
             try:
                 state = loop.run(state)
             finally:
+                watchdog.enter('saving')
+                loop.saver.close()
                 record.left_out(self.directory, job)
             if loop.tracker.should_stop:
                 self.console.say(loop.tracker.why_stopped())

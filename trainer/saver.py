@@ -7,7 +7,6 @@ at the next one. Knows a store and a clock; nothing of what a state means.
 import dataclasses
 import os
 import time
-from collections.abc import Collection
 from typing import Annotated
 
 import gin
@@ -76,17 +75,17 @@ class Saver:
         if self.seconds is None or (processes.count() > 1 and not logged):
             return False
         since = time.monotonic() - self._saved_at
-        late = since >= max(self.seconds, self._cost / SHARE)
+        cost = self._cost + self.store.spent
+        late = since >= max(self.seconds, cost / SHARE)
         return processes.told(late and not self.store.busy)
 
-    def save(
-        self, step: int, state, manifest: dict, keep_steps: Collection[int] = ()
-    ) -> None:
+    def save(self, step: int, state, manifest: dict, *more) -> None:
         """Begins a save; arguments as of the store's.
 
         Raises:
           SaveFailed: for the third time in a row.
-          TrainingFailed: the run's directory was deleted.
+          TrainingFailed: the run's directory was deleted, or the state of the save
+            before this one was refused.
         """
         if self.place is not None:
             check_there(self.place)
@@ -97,7 +96,7 @@ class Saver:
         except SaveFailed as failure:
             self._bear(failure)
         try:
-            self.store.save(step, state, manifest, keep_steps)
+            self.store.save(step, state, manifest, *more)
         except SaveFailed as failure:
             self._bear(failure)
         self._saved_at = time.monotonic()
@@ -110,6 +109,10 @@ class Saver:
           SaveFailed: it is not.
         """
         self.store.wait()
+
+    def close(self) -> None:
+        """Lets the save under way come to its end, for a run that has failed."""
+        self.store.let_finish()
 
     def _bear(self, failure: SaveFailed) -> None:
         self.failed += 1

@@ -24,6 +24,12 @@ class StepDirectories:
     def __getitem__(self, step: int) -> pathlib.Path:
         return self.root / str(step)
 
+    def made(self) -> bool:
+        """Whether the root is there; it is made if it can be."""
+        with contextlib.suppress(OSError):
+            self.root.mkdir(parents=True, exist_ok=True)
+        return self.root.is_dir()
+
     def steps(self, suffix: str = '') -> list[int]:
         """Steps with a directory `<step><suffix>`, ascending."""
         if not self.root.is_dir():
