@@ -115,6 +115,10 @@ def timed(step, count: int) -> list[tuple[float, float]]:
 
 
 def main(side: str, model: str, *sizes: str):
+    if side == 'juniper':  # what a step frees is kept for the next, as `main.py` has it
+        from trainer.host_memory import keep_freed_memory
+
+        keep_freed_memory()
     made = functools.partial(build, side, model=model)
     size, channels, batch = map(int, sizes)
     shape = {'size': size, 'channels': channels, 'batch': batch}

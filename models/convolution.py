@@ -7,6 +7,8 @@ becomes one product of the pixels it sees with the taps that see them. Taps that
 would only see padding are never touched, so a 3x3 kernel on a 1x1 map costs as
 much as a 1x1 kernel. A 1x1 kernel is one product for all positions, on maps of
 any size: its gradients take a third of XLA's time at 56x56, 256 to 64 channels.
+A kernel larger than all that the maps hold is one product with the pixels that each
+position sees: XLA turns such a kernel round in a naive loop for the gradient.
 A kernel for each channel alone is a sum of shifted maps (`models.depthwise`).
 """
 
@@ -14,9 +16,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from models.depthwise import depthwise
+from models.depthwise import depthwise, shifted
 
 CHANNELS_LAST = ('NHWC', 'HWIO', 'NHWC')
 # Measured with 3x3 kernels: 9 positions (3x3 maps) take 0.7 of XLA's time, 16 take 1.3.
@@ -60,9 +63,11 @@ def convolve(images, kernel, strides=(1, 1), padding='SAME', **options):
             images.shape[1:3], kernel.shape[:2], strides, padding, strict=True
         )
     )
-    if len(rows) * len(columns) > MOST_POSITIONS or None in rows + columns:
-        return _lax_convolve(images, kernel, strides, padding, options)
-    return _by_position(images, kernel, rows, columns)
+    if len(rows) * len(columns) <= MOST_POSITIONS and None not in rows + columns:
+        return _by_position(images, kernel, rows, columns)
+    if _is_mostly_kernel(images, kernel, len(rows) * len(columns)):
+        return _by_patches(images, kernel, strides, padding)
+    return _lax_convolve(images, kernel, strides, padding, options)
 
 
 def _lax_convolve(images, kernel, strides, padding, options):
@@ -97,6 +102,16 @@ def _is_worth_shifting(images, kernel, groups: int) -> bool:
     return alone and count * math.prod((*image, *kernel.shape[:2])) >= FEWEST_PRODUCTS
 
 
+def _is_mostly_kernel(images, kernel, positions: int) -> bool:
+    """Whether the pixels seen from all positions take no more room than the kernel.
+
+    Measured with 3x3 kernels, 512 outputs: in 256 to 512 positions of all images the
+    forward pass takes 0.77 to 0.95 of XLA's time, the gradients 0.55 to 0.86.
+    """
+    batch, num_outputs = images.shape[0], kernel.shape[-1]
+    return isinstance(batch, int) and 0 < batch * positions <= num_outputs
+
+
 def _windows(size: int, taps: int, stride: int, pads: tuple[int, int]):
     """Along one axis, for each output: (pixels it sees, taps that see them), as slices.
 
@@ -127,3 +142,11 @@ def _by_position(images, kernel, rows, columns):
     ]
     maps = jnp.stack(products, axis=1)
     return maps.reshape(batch, len(rows), len(columns), num_outputs)
+
+
+def _by_patches(images, kernel, strides, padding):
+    """One matrix product of the pixels that each position sees, with all taps."""
+    padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    taps = kernel.shape[:2]
+    seen = [shifted(padded, tap, taps, strides) for tap in np.ndindex(taps)]
+    return jnp.concatenate(seen, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])

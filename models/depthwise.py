@@ -24,12 +24,12 @@ def depthwise(images, kernel, strides, padding):
     exact = jnp.promote_types(images.dtype, jnp.float32)
     total = 0
     for row, column in np.ndindex(kernel.shape[:2]):
-        seen = _shifted(padded, (row, column), kernel.shape[:2], strides)
+        seen = shifted(padded, (row, column), kernel.shape[:2], strides)
         total += seen.astype(exact) * kernel[row, column, 0].astype(exact)
     return total.astype(images.dtype)
 
 
-def _shifted(padded, tap, taps, strides):
+def shifted(padded, tap, taps, strides):
     """The pixels that a tap sees, one for each output: `[B, H', W', C]`."""
     rows, columns = (
         slice(first, first + max(0, size - count + 1), stride)

@@ -57,6 +57,15 @@ def test_agrees_on_uneven_maps_kernels_and_paddings(padding, strides):
     assert_same(images, kernel, strides, padding)
 
 
+@pytest.mark.parametrize(
+    'padding', ['SAME', 'VALID', ((1, 1), (1, 1)), ((0, 2), (3, 0))]
+)
+@pytest.mark.parametrize('strides, taps', [((1, 1), (3, 3)), ((2, 1), (3, 2))])
+def test_kernels_larger_than_all_maps_agree(strides, taps, padding):
+    images, kernel = draw(2, 5, 6, 3), draw(*taps, 3, 128, seed=1)
+    assert_same(images, kernel, strides, padding)
+
+
 @pytest.mark.parametrize('pads', [((1, 1), (1, 1)), ((0, 2), (2, 0))])
 def test_padded_pointwise_kernels_agree(pads):
     assert_same(draw(2, 2, 2, 3), draw(1, 1, 3, 4, seed=1), (2, 1), pads)
@@ -77,25 +86,27 @@ def test_channels_first_goes_to_xla():
     assert_same(images, kernel, (1, 1), ((1, 1), (1, 1)), **options)
 
 
-def primitives(size, taps, stride=1):
+def primitives(size, taps, stride=1, outputs=4):
     pads = ((taps // 2, taps // 2),) * 2
-    shapes = jnp.ones((2, size, size, 3)), jnp.ones((taps, taps, 3, 4))
+    shapes = jnp.ones((2, size, size, 3)), jnp.ones((taps, taps, 3, outputs))
     program = jax.make_jaxpr(lambda *a: convolve(*a, (stride, stride), pads))(*shapes)
     return str(program)
 
 
 @pytest.mark.parametrize(
-    'size, taps, stride', [(1, 3, 1), (3, 3, 1), (4, 3, 2), (9, 1, 2)]
+    'size, taps, stride, outputs',
+    [(1, 3, 1, 4), (3, 3, 1, 4), (4, 3, 2, 4), (9, 1, 2, 4), (4, 3, 1, 32)],
 )
-def test_small_maps_and_pointwise_kernels_become_products(
-    size, taps, stride, monkeypatch
+def test_small_maps_and_pointwise_or_large_kernels_become_products(
+    size, taps, stride, outputs, monkeypatch
 ):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'cpu')
-    assert 'conv_general_dilated' not in primitives(size, taps, stride)
+    assert 'conv_general_dilated' not in primitives(size, taps, stride, outputs)
 
 
 def test_large_maps_and_other_backends_stay_convolutions(monkeypatch):
     assert 'conv_general_dilated' in primitives(8, 3)
+    assert 'conv_general_dilated' in primitives(4, 3, outputs=31)
     monkeypatch.setattr(convolution.jax, 'default_backend', lambda: 'gpu')
     assert 'conv_general_dilated' in primitives(1, 3)
 
