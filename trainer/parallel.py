@@ -82,6 +82,9 @@ def over_data(mesh: Mesh) -> NamedSharding:
 def place(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """This process's share of a batch becomes its part of the global batch."""
     sharding = over_data(mesh)
+    if sharding.is_fully_addressable:
+        # In one call: half of Python's part of a step is spent here.
+        return jax.device_put(batch, sharding)
     return {
         key: jax.make_array_from_process_local_data(sharding, value)
         for key, value in batch.items()
