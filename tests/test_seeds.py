@@ -37,6 +37,12 @@ def test_mean_and_spread_are_those_of_the_runs(whole):
     assert 'seed 1 (2 of 3)' in output and 'mean' in output
 
 
+def test_the_page_leads_to_those_of_the_seeds(whole):
+    page = (whole[0] / 'report.html').read_text()
+    assert '<a href="seed_1/report.html">seed_1</a>' in page
+    assert '>test/acc_top1<' in page and '>test/acc_class_0<' not in page
+
+
 def test_each_seed_can_be_replayed_alone(whole):
     directory, _ = whole
     one = load([str(directory / 'seed_1' / 'config.gin')])

@@ -58,8 +58,8 @@ def matrix(counts: np.ndarray, names: list[str]) -> list[Block]:
     figure = Figure(
         title=title,
         svg=cells(small, [names[i] for i in chosen]),
-        note='A row is a class, a column what its examples are taken for. The darker a '
-        'cell, the larger its share of the row; the diagonal is right.',
+        note='A row is a class, a column what its examples are taken for. The stronger '
+        'a cell, the larger its share of the row; the diagonal is right.',
         least=120 + len(chosen) * 18,
     )
     return [Figures(figures=[figure], wide=True)]

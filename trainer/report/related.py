@@ -9,6 +9,7 @@ from trainer.report.blocks import (
     Facts,
     Figure,
     Figures,
+    Link,
     Section,
     Table,
     Text,
@@ -26,7 +27,7 @@ def seeds(record: Record) -> Section:
         header = ['run', 'status', 'step', f'best {key}']
         rows = [
             [
-                one.directory.name,
+                _page_of(one),
                 one.standing.status,
                 one.standing.step,
                 one.best.get(key),
@@ -42,6 +43,13 @@ def seeds(record: Record) -> Section:
             figures = [Figure(title=key, svg=drawn, legend=legend)]
             blocks.append(Figures(figures=figures))
     return Section(anchor='seeds', title='Seeds', blocks=blocks)
+
+
+def _page_of(one: Record) -> Link | str:
+    """The name of a seed's directory, beside this page, leading to its own."""
+    name = one.directory.name
+    has_page = (one.directory / rundir.REPORT).exists()
+    return Link(name, f'{name}/{rundir.REPORT}') if has_page else name
 
 
 def data(record: Record) -> Section:

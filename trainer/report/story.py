@@ -8,6 +8,7 @@ from trainer.report.blocks import Block, Code, Facts, Section, Table, Text, Tile
 from trainer.report.page import shown
 from trainer.report.records import Record
 from trainer.report.siblings import seed_scores
+from trainer.results import is_part
 from trainer.run_list import said
 from trainer.screen import format_seconds
 
@@ -71,9 +72,9 @@ def score_tiles(record: Record) -> list[tuple[str, str, str]]:
             low, high = wilson(scores[key], count)
             note = f'95 % interval {low:.3f} to {high:.3f}, {count:,} examples'
         tiles.append((key, shown(scores[key]), note))
-    for key in [key for key in order if record.seeds and key.endswith('/mean')][:4]:
-        name = key.removesuffix('/mean')
-        value = f'{shown(scores[key])} ± {shown(scores.get(f"{name}/std"))}'
+    means = [key.removesuffix('/mean') for key in order if key.endswith('/mean')]
+    for name in [n for n in means if record.seeds and not is_part(n)][:4]:
+        value = f'{shown(scores[f"{name}/mean"])} ± {shown(scores.get(f"{name}/std"))}'
         tiles.append((name, value, f'mean and std over {len(record.seeds)} seeds'))
     return tiles
 

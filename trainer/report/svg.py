@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from trainer.report.page import shown
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 10, 32
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 32
 POINTS = 240  # of a line at most; more would not be seen
 Line = Sequence[tuple[float, float]]
 

@@ -67,7 +67,8 @@ def parallel(space: dict, trials: Sequence[FrozenTrial], best: FrozenTrial) -> M
         name = key.rpartition('.')[2]
         parts.append(text(x, HIGH - 6, name, text_anchor='middle'))
         for place, words in marks(choices):
-            parts.append(text(x - 6, height(place) + 4, words, text_anchor='end'))
+            look = {'text_anchor': 'end', 'class_': 'halo'}  # lines run behind it
+            parts.append(text(x - 6, height(place) + 4, words, **look))
     return drawing(parts, 'values of each trial', width, HIGH)
 
 
