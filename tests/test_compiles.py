@@ -31,8 +31,7 @@ def compiled():
 
 def experiment(*bindings):
     small = ['MLP.hidden_dim = 24', 'EPOCHS = 3']
-    # Pictures have a program of their own, when all is done.
-    return load(['configs/mlp.gin'], [*small, 'Experiment.pictures = 0', *bindings])
+    return load(['configs/mlp.gin'], [*small, *bindings])
 
 
 PLATEAU = ('Experiment.schedule = @plateau', 'plateau.peak = 1e-3')

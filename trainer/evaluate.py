@@ -77,7 +77,7 @@ def evaluate(
         watchdog.beat('a batch of evaluation')
         if stop:
             return None
-        metrics = step(params, model_state, metrics, batch)
+        metrics, _ = step(params, model_state, metrics, batch)
         metrics = collector.take(metrics)
         in_flight.append(metrics)
         if len(in_flight) > 1:

@@ -99,3 +99,12 @@ def eval_batches(dataset: Dataset, mesh: Mesh) -> Iterator[dict]:
         return
     for batch in dataset.eval_batches(*share):
         yield parallel.place(batch, mesh)
+
+
+def seen_batches(dataset: Dataset, mesh: Mesh) -> Iterator[tuple[dict, dict]]:
+    """`eval_batches` of the only process, each after the same batch on the host."""
+    if resident.is_resident(dataset):
+        yield from zip(dataset.eval_batches(), eval_batches(dataset, mesh), strict=True)
+        return
+    for batch in dataset.eval_batches():
+        yield batch, parallel.place(batch, mesh)

@@ -1,7 +1,7 @@
 """The best, the worst and a few random examples of an evaluation, as a run leaves them.
 
-Each is drawn twice: what it should be, and what the net says. Knows tasks by `loss` and
-`decode` alone, and pictures by the fields of docs/design.md.
+Each is drawn twice: what it should be, and what the net says. Knows what an
+evaluation step gives, and pictures by the fields of docs/design.md.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from trainer import parallel, steps
+from trainer import feeding
 from trainer.answer_pictures import caption
 from trainer.drawing import captioned, draw, sheet
 from trainer.evaluate import prefix_of
@@ -88,14 +88,13 @@ def _shown(job: Job) -> Iterator[str]:
 
 def look(job: Job, role: str, params, model_state, stop=False) -> Iterator[Exhibit]:
     """The first examples of a data set, with their losses and what is found in them."""
-    data = job.datasets[role]
-    function, seen = jax.jit(_viewer(job, data.images)), 0
-    for batch in data.eval_batches():
+    data, seen = job.datasets[role], 0
+    step, metrics = job.eval_step(role), job.fresh_metrics(train=False)
+    for batch, placed in feeding.seen_batches(data, job.mesh):
         if stop or seen >= LOOKED_AT:
             return
-        losses, found = jax.device_get(
-            function(params, model_state, parallel.place(batch, job.mesh))
-        )
+        _, shown = step(params, model_state, metrics, placed)
+        losses, found = jax.device_get(shown)
         seen += len(losses)
         for row in np.flatnonzero(batch['mask']):
             yield Exhibit(
@@ -104,22 +103,6 @@ def look(job: Job, role: str, params, model_state, stop=False) -> Iterator[Exhib
                 {name: value[row] for name, value in batch.items()},
                 {name: value[row] for name, value in found.items()},
             )
-
-
-def _viewer(job: Job, images):
-    """`(params, model_state, batch) -> (losses [B], what is found)`, to be jitted."""
-    task, prepare = job.task, steps.make_prepare(images)
-
-    def view(params, model_state, batch):
-        batch = prepare(batch)
-
-        def apply(images):
-            return job.recipe.network.apply(params, model_state, images)
-
-        outputs = task.eval_outputs(apply, batch)
-        return task.loss(outputs, batch), task.decode(outputs)
-
-    return view
 
 
 def choose(exhibits: Iterator[Exhibit], count: int) -> dict[str, list[Exhibit]]:

@@ -101,7 +101,7 @@ class Programs:
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
                 metrics,
             )
-            jitted = jax.jit(step, out_shardings=everywhere)
+            jitted = jax.jit(step, out_shardings=(everywhere, None))
             return jitted.lower(*self.state.weights, metrics, batch).compile()
 
         return self._begin(f'{images.mean} {images.std} {batch}', make)

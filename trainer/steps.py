@@ -164,7 +164,11 @@ class TrainingModel:
 
 
 def make_eval_step(recipe: Recipe, prepare: Callable[[Batch], Batch]) -> Callable:
-    """`step(params, model_state, metrics, batch) -> metrics`, each valid example once.
+    """`step(params, model_state, metrics, batch) -> (metrics, (losses, found))`.
+
+    Metrics count each valid example once. Losses [B] and what is found, as the task
+    decodes it, are there for who looks at examples: another program would cost a
+    second compilation of the net.
 
     Args:
       recipe: its network is applied in evaluation mode.
@@ -184,7 +188,7 @@ def make_eval_step(recipe: Recipe, prepare: Callable[[Batch], Batch]) -> Callabl
         new = collection.single_from_model_output(
             outputs=outputs, losses=losses, **batch
         )
-        return metrics.merge(new)
+        return metrics.merge(new), (losses, task.decode(outputs))
 
     return step
 
