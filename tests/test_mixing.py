@@ -1,4 +1,4 @@
-"""Keys of initial weights: as random as weights need, the same on every device."""
+"""Keys of weights and steps: as random as they need, the same on every device."""
 
 import jax
 import jax.numpy as jnp

@@ -7,6 +7,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -104,6 +105,10 @@ def init_state(
     Initialised in one compiled call on one device and then placed, so that the weights
     do not depend on the number of devices.
     """
-    key = make_key(recipe.seed)
-    state = jax.jit(lambda key, given: make_state(recipe, key, given))(key, given)
+    seed = np.uint32(recipe.seed % 2**32)  # no constant: XLA would draw as it compiles
+
+    def make(seed, given):
+        return make_state(recipe, make_key(seed), given)
+
+    state = jax.jit(make)(seed, given)
     return sharding.put(state, jax.tree.map(lambda x: x.sharding, abstract))

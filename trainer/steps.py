@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from trainer.gradients import global_norm
+from trainer.mixing import make_key
 from trainer.network import Arrays, Network
 from trainer.recipe import Recipe
 from trainer.resident import gather
@@ -30,7 +31,7 @@ def make_train_step(
     """
 
     def step(state: TrainState, batch: Batch):
-        key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
+        key = jax.random.fold_in(make_key(recipe.seed), state.step)
         augment_key, model_key = jax.random.split(key)
         batch = recipe.prepare(gather(batch), augment_key)
         loss, grads, model_state, new = _gradients(recipe, state, batch, model_key)
