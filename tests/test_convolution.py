@@ -86,9 +86,10 @@ def test_channels_first_goes_to_xla():
     assert_same(images, kernel, (1, 1), ((1, 1), (1, 1)), **options)
 
 
-def primitives(size, taps, stride=1, outputs=4):
+def primitives(size, taps, stride=1, outputs=4, dtype='float32'):
     pads = ((taps // 2, taps // 2),) * 2
-    shapes = jnp.ones((2, size, size, 3)), jnp.ones((taps, taps, 3, outputs))
+    shapes = (2, size, size, 3), (taps, taps, 3, outputs)
+    shapes = [jnp.ones(shape, dtype) for shape in shapes]
     program = jax.make_jaxpr(lambda *a: convolve(*a, (stride, stride), pads))(*shapes)
     return str(program)
 
@@ -107,6 +108,7 @@ def test_small_maps_and_pointwise_or_large_kernels_become_products(
 def test_large_maps_and_other_backends_stay_convolutions(monkeypatch):
     assert 'conv_general_dilated' in primitives(8, 3)
     assert 'conv_general_dilated' in primitives(4, 3, outputs=31)
+    assert 'conv_general_dilated' in primitives(4, 3, outputs=32, dtype='bfloat16')
     monkeypatch.setattr(convolution.jax, 'default_backend', lambda: 'gpu')
     assert 'conv_general_dilated' in primitives(1, 3)
 
