@@ -121,6 +121,7 @@ def read_losses(printed: str) -> list[float]:
 
 def train(flags) -> list[float]:
     """The loss of each step; the first gradient is written where a flag says so."""
+    from trainer import processes
     from trainer.compilation import enable_cache
     from trainer.experiment import load
     from trainer.job import open_job
@@ -130,6 +131,7 @@ def train(flags) -> list[float]:
         compute_in_double()
     job = open_job(load([flags.gin_file], [*flags.bind, *LAYOUTS[flags.layout]]), ())
     state, step = begun(job, flags.moved)
+    processes.meet()
     losses = []
     with contextlib.closing(job.train_batches()) as batches:
         for _ in range(flags.steps):
