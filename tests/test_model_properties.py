@@ -149,7 +149,15 @@ def test_training_differs_from_evaluation_where_something_is_random(backbone):
     assert same == (backbone not in RANDOM)
 
 
-@pytest.mark.parametrize('backbone', ['mlp', 'resnet18', 'vit-token', 'convnext'])
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        name
+        if name in ('mlp', 'resnet18', 'vit-token', 'convnext')
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in BACKBONES
+    ],
+)
 def test_jit_changes_nothing(backbone):
     eager = make(backbone)(draw(8, *SHAPE))
     np.testing.assert_allclose(train(backbone)[0], eager, atol=2e-4, rtol=1e-4)
