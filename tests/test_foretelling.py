@@ -28,6 +28,12 @@ def test_the_fit_is_that_of_least_squares():
     assert foretell(values, 40) == pytest.approx(best[1], abs=1e-6)
 
 
+def test_a_loss_that_still_falls_evenly_is_not_foretold_below_its_floor():
+    values = [2.57, 2.1, 1.66, 1.2, 0.78]
+    assert foretell(values, 20) < -1
+    assert 0 < foretell(values, 20, floor=0.0) < values[-1]
+
+
 def test_what_does_not_change_ends_as_it_is():
     assert foretell([0.5] * 6, 100) == pytest.approx(0.5)
 

@@ -19,10 +19,11 @@ def smoothed(values: Sequence[float], past: float) -> list[float]:
     return means
 
 
-def foretell(values: Sequence[float], last: float) -> float:
+def foretell(values: Sequence[float], last: float, floor: float = -np.inf) -> float:
     """The value at evaluation `last`, from those at 1, 2, ...: a * exp(-b * t) + c.
 
-    For each b, a and c are least squares; the b with the smallest rest is taken.
+    For each b, a and c are least squares; the b with the smallest rest is taken, of
+    those whose c is not below the floor.
     """
     values = np.asarray(values, np.float64)
     rates = RATES[:, None] / len(values)
@@ -32,5 +33,5 @@ def foretell(values: Sequence[float], last: float) -> float:
     a = (bent @ (values - values.mean())) / np.square(bent).sum(axis=1)
     c = values.mean() - a * means[:, 0]
     rests = np.square(a[:, None] * curves + c[:, None] - values).sum(axis=1)
-    best = np.argmin(rests)
+    best = np.argmin(np.where(c < floor, np.inf, rests))
     return float(a[best] * np.exp(-rates[best, 0] * last) + c[best])

@@ -27,7 +27,7 @@ def mixed(words, positions):
 
 
 def make_key(seed: int) -> jax.Array:
-    """A key [] for `jax.random`, of random numbers of at most 32 bits."""
+    """A key [] for `jax.random`."""
     return jax.random.key(seed, impl=_GENERATOR)
 
 
@@ -49,8 +49,9 @@ def _split(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _random_bits(key: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
-    if width > 32:
-        raise ValueError(f'{width} random bits were asked for; there are at most 32.')
+    if width > 32:  # where JAX_ENABLE_X64 makes numbers of 64 bits
+        high, low = (_random_bits(half, 32, shape) for half in _split(key, (2,)))
+        return high.astype(jnp.uint64) << np.uint64(32) | low
     words = mixed(mixed(key[0], _count(shape)) ^ key[1], np.uint32(0))
     return (words >> np.uint32(32 - width)).astype(f'uint{width}').reshape(shape)
 

@@ -110,7 +110,8 @@ class Recorder:
         if seen < ENOUGH or not ahead or not np.isfinite(self.losses).all():
             return {}
         last = seen * self.job.total_steps / step
-        return {FINAL_LOSS: foretell(smoothed(self.losses, PAST), last)}
+        floor = min(0.0, *self.losses)  # most losses cannot fall below 0
+        return {FINAL_LOSS: foretell(smoothed(self.losses, PAST), last, floor)}
 
     def hooked(self, step: int, state: TrainState | None, scalars: dict) -> dict:
         """What the hooks add to a line."""
