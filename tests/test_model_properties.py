@@ -50,6 +50,10 @@ BACKBONES = {
 SHAPE = (9, 10, 3)
 # Programs that run once: compiled in half the time.
 jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+COMPILED = ['mlp', 'resnet18', 'vit-token', 'convnext']
+COMPILED += [
+    pytest.param(n, marks=pytest.mark.slow) for n in BACKBONES if n not in COMPILED
+]
 # Group normalisation does in training what it does in evaluation.
 RANDOM = [name for name in BACKBONES if not name.endswith('group')]
 
@@ -149,15 +153,7 @@ def test_training_differs_from_evaluation_where_something_is_random(backbone):
     assert same == (backbone not in RANDOM)
 
 
-@pytest.mark.parametrize(
-    'backbone',
-    [
-        name
-        if name in ('mlp', 'resnet18', 'vit-token', 'convnext')
-        else pytest.param(name, marks=pytest.mark.slow)
-        for name in BACKBONES
-    ],
-)
+@pytest.mark.parametrize('backbone', COMPILED)
 def test_jit_changes_nothing(backbone):
     eager = make(backbone)(draw(8, *SHAPE))
     np.testing.assert_allclose(train(backbone)[0], eager, atol=2e-4, rtol=1e-4)
