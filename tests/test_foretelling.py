@@ -1,10 +1,14 @@
 """How a curve will end is told by what it has shown, and on the bar."""
 
+import types
+
 import numpy as np
 import pytest
 
 import main
 from trainer.foretelling import foretell, smoothed
+from trainer.progress import FINAL_LOSS
+from trainer.recorder import Recorder
 from trainer.rundir import LOG
 
 
@@ -32,6 +36,24 @@ def test_a_loss_that_still_falls_evenly_is_not_foretold_below_its_floor():
     values = [2.57, 2.1, 1.66, 1.2, 0.78]
     assert foretell(values, 20) < -1
     assert 0 < foretell(values, 20, floor=0.0) < values[-1]
+
+
+def test_a_rise_at_the_start_is_left_out_of_what_foretells():
+    """The losses of a warm-up, and those of a run without one."""
+    falling = [4.0, 2.2, 0.95, 0.75, 0.68, 0.6]
+    told = [foretold_after(losses) for losses in ([2.5, *falling], falling)]
+    assert told[0] == pytest.approx(foretell(falling, 9, 0.0))
+    assert 0.4 < told[0] < 0.6 and 0.4 < told[1] < 0.6
+    assert foretold_after([2.5, 4.0, 2.2, 0.95]) is None
+
+
+def foretold_after(losses):
+    """What is told after these, of ten evaluations."""
+    recorder = object.__new__(Recorder)
+    recorder.losses, recorder.job = [], types.SimpleNamespace(total_steps=10)
+    for step, loss in enumerate(losses, start=1):
+        told = recorder.foretold(step, {'val/loss': loss})
+    return told.get(FINAL_LOSS)
 
 
 def test_what_does_not_change_ends_as_it_is():

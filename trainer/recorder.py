@@ -12,13 +12,12 @@ import numpy as np
 from trainer import rundir, writers
 from trainer.chronicle import Chronicle
 from trainer.divergence import Diverged
-from trainer.foretelling import ENOUGH, foretell, smoothed
+from trainer.foretelling import ENOUGH, foretell
 from trainer.job import Job
 from trainer.progress import FINAL_LOSS
 from trainer.state import TrainState
 
 LOSS = 'val/loss'
-PAST = 0.3  # share of the past in each value of a smoothed curve
 
 
 class Recorder:
@@ -103,15 +102,21 @@ class Recorder:
         self.bar.evaluated(step, scalars | self.foretold(step, scalars))
 
     def foretold(self, step: int, scalars: dict) -> dict[str, float]:
-        """The loss at the end of the run, once there is a curve to tell it by."""
+        """The loss at the end of the run, once there is a curve to tell it by.
+
+        That is what has come since its highest value: many runs begin with a rise.
+        """
         if scalars.get(LOSS) is not None:
             self.losses.append(scalars[LOSS])
-        seen, ahead = len(self.losses), step < self.job.total_steps
-        if seen < ENOUGH or not ahead or not np.isfinite(self.losses).all():
+        if step == self.job.total_steps or not np.isfinite(self.losses).all():
             return {}
-        last = seen * self.job.total_steps / step
-        floor = min(0.0, *self.losses)  # most losses cannot fall below 0
-        return {FINAL_LOSS: foretell(smoothed(self.losses, PAST), last, floor)}
+        highest = int(np.argmax(self.losses)) if self.losses else 0
+        since = self.losses[highest:]
+        if len(since) < ENOUGH:
+            return {}
+        last = len(self.losses) * self.job.total_steps / step - highest
+        floor = min(0.0, *since)  # most losses cannot fall below 0
+        return {FINAL_LOSS: foretell(since, last, floor)}
 
     def hooked(self, step: int, state: TrainState | None, scalars: dict) -> dict:
         """What the hooks add to a line."""

@@ -80,7 +80,7 @@ class Saver:
         return processes.told(late and not self.store.busy)
 
     def save(self, step: int, state, manifest: dict, *more) -> None:
-        """Begins a save; arguments as of the store's.
+        """Begins a save; arguments as of the store's, the last two among them.
 
         Raises:
           SaveFailed: for the third time in a row.
