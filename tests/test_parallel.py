@@ -1,5 +1,6 @@
 """State and batch cut over simulated devices: the numbers of one, less memory."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 from tests.test_resume import EIGHT, ROOT, finish, timeless
 from trainer import parallel, sharding
 from trainer.errors import UserError
+from trainer.experiment import load
+from trainer.job import open_job
 from trainer.parallel import Parallel
 
 MLP = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=5', '--gin.MLP.dropout=0.3']
@@ -108,20 +111,69 @@ def test_devices_that_do_not_divide_are_refused():
         parallel.make_mesh(Parallel(fsdp=3))
 
 
-@pytest.mark.parametrize('axes', [['model'], [None, 'rows'], ['model', None]])
+@pytest.mark.parametrize(
+    'layout', [Parallel(model=2), Parallel(fsdp=3), Parallel(data=2)]
+)
+def test_they_are_refused_before_a_batch_is_divided_over_them(layout):
+    experiment = dataclasses.replace(load(['configs/mlp.gin']), parallel=layout)
+    with pytest.raises(UserError, match=r'does not make the 1 devices'):
+        open_job(experiment, ())
+
+
+KERNEL = {'a/kernel': (4, 4)}
+
+
+@pytest.mark.parametrize(
+    'axes', [['model'], [None, 'rows'], ['fsdp', None], ['model', 'model']]
+)
 def test_a_rule_that_does_not_fit_names_the_parameter(axes):
-    mesh = jax.sharding.AbstractMesh((1, 1, 2), parallel.AXES)
-    kernel = jax.ShapeDtypeStruct((3, 4), 'float32')
-    layout = Parallel(model=2, rules={'.*/kernel': axes})
-    with pytest.raises(UserError, match=r'does not fit a/kernel of shape \(3, 4\)'):
-        sharding.shardings({'a/kernel': kernel}, mesh, layout)
+    layout = Parallel(model=2, fsdp=3, rules={'.*/kernel': axes})
+    with pytest.raises(UserError, match=r'does not fit a/kernel of shape \(4, 4\)'):
+        sharding.ruled(KERNEL, layout)
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'message'),
+    [('kernel', "has 'kernel', which matches no parameter"), ('(', 'no regular')],
+)
+def test_a_rule_that_says_nothing_is_refused_before_any_file(pattern, message):
+    layout = Parallel(rules={pattern: [None]})
+    experiment = dataclasses.replace(load(['configs/mlp.gin']), parallel=layout)
+    with pytest.raises(UserError, match=rf'^Parallel.rules .*{message}'):
+        open_job(experiment, ())
+
+
+def test_what_has_another_shape_than_its_parameter_is_cut_by_size():
+    """As the rows and columns that Adafactor keeps of a kernel."""
+    mesh = jax.sharding.AbstractMesh((1, 4, 2), parallel.AXES)
+    shapes = {'a': {'kernel': (64, 64)}, 'rows': {'kernel': (64,)}, 'v': {'b': (1,)}}
+    tree = jax.tree.map(
+        lambda shape: jax.ShapeDtypeStruct(shape, 'float32'),
+        shapes,
+        is_leaf=lambda leaf: isinstance(leaf, tuple),
+    )
+    layout = Parallel(model=2, fsdp=4, smallest=8, rules={'kernel|b': [None, 'model']})
+    made = sharding.shardings(tree, {'kernel': (64, 64), 'b': (8, 8)}, mesh, layout)
+    cut = {part: tuple(place.spec) for part, (place,) in _places(made)}
+    assert cut == {'a': (None, 'model'), 'rows': ('fsdp',), 'v': ()}
+
+
+def _places(tree):
+    return ((part, tuple(places.values())) for part, places in tree.items())
+
+
+def test_devices_that_have_nothing_of_their_own_are_told():
+    rules = {'.*': [None, 'model']}
+    assert 'is 2, but no rule in Parallel.rules' in parallel.idle(Parallel(model=2))
+    assert parallel.idle(Parallel(model=2, rules=rules)) is None
+    assert parallel.idle(Parallel(fsdp=2)) is None
 
 
 def test_the_longest_dimension_that_divides_is_cut():
     mesh = jax.sharding.AbstractMesh((1, 4, 1), parallel.AXES)
     shapes = {'a': (3, 3, 64, 128), 'b': (1000, 10), 'c': (64,), 'd': (999, 7)}
     tree = {k: jax.ShapeDtypeStruct(v, 'float32') for k, v in shapes.items()}
-    made = sharding.shardings(tree, mesh, Parallel(fsdp=4))
+    made = sharding.shardings(tree, shapes, mesh, Parallel(fsdp=4))
     cut = {name: tuple(place.spec) for name, place in made.items()}
     assert cut == {
         'a': (None, None, None, 'fsdp'),

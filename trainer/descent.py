@@ -17,6 +17,8 @@ from annotated_types import Gt, Interval
 
 from trainer.errors import UserError
 
+FREEZE = 'Experiment.freeze'
+
 
 @gin.register
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def trained(names: Iterable[str], freeze: Sequence[str]) -> tuple[str, ...]:
       UserError: an expression that is none or matches nothing, or nothing is left.
     """
     names = list(names)
-    frozen = {n for pattern in freeze for n in matching(pattern, names, 'freeze')}
+    frozen = {n for pattern in freeze for n in matching(pattern, names, FREEZE)}
     if len(frozen) == len(names):
         raise UserError(
             f'Experiment.freeze = {list(freeze)} freezes all {len(names)} parameters, '
@@ -74,7 +76,7 @@ def multipliers(rates: Mapping[str, float], names: Sequence[str]) -> dict[str, f
     """
     factors: dict[str, float] = {}
     for pattern, factor in rates.items():
-        factors |= dict.fromkeys(matching(pattern, names, 'rates'), factor)
+        factors |= dict.fromkeys(matching(pattern, names, 'Experiment.rates'), factor)
     return factors
 
 
@@ -98,12 +100,17 @@ def checked(patterns: Sequence[str]) -> Sequence[str]:
       UserError: one is no regular expression.
     """
     for pattern in patterns:
-        _compiled(pattern, 'freeze')
+        _compiled(pattern, FREEZE)
     return patterns
 
 
 def matching(pattern: str, names: Sequence[str], what: str) -> list[str]:
     """The names that a regular expression matches from end to end.
+
+    Args:
+      pattern: the expression.
+      names: of parameters.
+      what: the setting that it stands in, such as 'Experiment.freeze'.
 
     Raises:
       UserError: it is no regular expression, or matches nothing.
@@ -113,7 +120,7 @@ def matching(pattern: str, names: Sequence[str], what: str) -> list[str]:
     if not found:
         parts = dict.fromkeys('/'.join(name.split('/')[:2]) for name in names)
         raise UserError(
-            f'Experiment.{what} has {pattern!r}, which matches no parameter; they '
+            f'{what} has {pattern!r}, which matches no parameter; they '
             f'begin with {", ".join(parts)} (an expression must match a whole name, '
             f"such as 'backbone/.*')."
         )
@@ -125,6 +132,5 @@ def _compiled(pattern: str, what: str) -> re.Pattern:
         return re.compile(pattern)
     except re.error as error:
         raise UserError(
-            f'Experiment.{what} has {pattern!r}, which is no regular expression: '
-            f'{error}.'
+            f'{what} has {pattern!r}, which is no regular expression: {error}.'
         ) from error

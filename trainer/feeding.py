@@ -24,8 +24,13 @@ MOST_STEPS = 32  # in one dispatch
 def open_datasets(
     experiment: Experiment, splits: Sequence[str] | None
 ) -> dict[str, Dataset]:
-    """The data sets of an experiment by role; all must be of the same classes."""
+    """The data sets of an experiment by role; all must be of the same classes.
+
+    Raises:
+      UserError: what is said of data, or the devices do not divide as `Parallel` says.
+    """
     datasets = {}
+    parallel.check_devices(experiment.parallel)
     for split, images in experiment.roles.items():
         if splits is not None and split not in ('train', *splits):
             continue

@@ -21,7 +21,7 @@ from trainer.network import make_network
 from trainer.plateau import Plateau
 from trainer.programs import Programs
 from trainer.recipe import Recipe
-from trainer.sharding import spread
+from trainer.sharding import ruled, spread
 from trainer.state import TrainState, abstract_state, init_state
 from trainer.tasks import Task
 
@@ -192,10 +192,12 @@ def make_job(experiment: Experiment, datasets: dict[str, Dataset]) -> Job:
     schedule = experiment.schedule(
         total_steps=total_steps, steps_per_epoch=train.steps_per_epoch
     )
+    recipe = make_recipe(experiment, train, schedule)
+    ruled(recipe.network.parameter_shapes, experiment.parallel)
     return Job(
         experiment=experiment,
         datasets=datasets,
-        recipe=make_recipe(experiment, train, schedule),
+        recipe=recipe,
         schedule=schedule,
         mesh=parallel.make_mesh(experiment.parallel),
         total_steps=total_steps,

@@ -44,7 +44,13 @@ class Network:
     @property
     def parameter_names(self) -> list[str]:
         """'backbone/stem/conv/kernel' and so on, in the order of the module."""
-        return ['/'.join(map(str, path)) for path, _ in nnx.to_flat_state(self.params)]
+        return list(self.parameter_shapes)
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each, by name."""
+        flat = nnx.to_flat_state(self.params)
+        return {'/'.join(map(str, path)): leaf.shape for path, leaf in flat}
 
     def init(self, key: jax.Array) -> tuple[Arrays, Arrays]:
         """Initial parameters and statistics, `(params, model_state)`, from one key."""

@@ -51,6 +51,14 @@ def make_mesh(layout: Parallel) -> Mesh:
     Raises:
       UserError: the devices do not divide so.
     """
+    check_devices(layout)
+    data = batch_devices(layout) // layout.fsdp
+    automatic = (jax.sharding.AxisType.Auto,) * len(AXES)
+    return jax.make_mesh((data, layout.fsdp, layout.model), AXES, automatic)
+
+
+def check_devices(layout: Parallel) -> None:
+    """Raises UserError where the devices that are here do not divide so."""
     if not fits(layout):
         devices = jax.device_count()
         asked = f'data {layout.data or "the rest"}, fsdp {layout.fsdp}'
@@ -58,9 +66,17 @@ def make_mesh(layout: Parallel) -> Mesh:
             f'Parallel asks for {asked}, model {layout.model}, which does not make the '
             f'{devices} devices that are here; their product must be {devices}.'
         )
-    data = batch_devices(layout) // layout.fsdp
-    automatic = (jax.sharding.AxisType.Auto,) * len(AXES)
-    return jax.make_mesh((data, layout.fsdp, layout.model), AXES, automatic)
+
+
+def idle(layout: Parallel) -> str | None:
+    """One line where devices of the axis 'model' hold nothing of their own."""
+    if layout.model == 1 or any(MODEL in axes for axes in layout.rules.values()):
+        return None
+    return (
+        f'Parallel.model is {layout.model}, but no rule in Parallel.rules names the '
+        f'axis model: {layout.model} devices each do the same work. Give a rule, or '
+        f'Parallel.model = 1.'
+    )
 
 
 def fits(layout: Parallel) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from trainer import (
     divergence,
     overview,
+    parallel,
     pretrained,
     processes,
     record,
@@ -81,6 +82,9 @@ class Run:
             processes.meet()
         said = overview.describe_cost(one)
         self.console.say(f'{said}; run directory {self.directory}')
+        idle = parallel.idle(job.experiment.parallel)
+        if idle and processes.is_main():
+            self.console.warn(idle)
         while True:
             loop.train_step, loop.train_steps = one, several
             try:

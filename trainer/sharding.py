@@ -4,21 +4,28 @@ Knows names and shapes of arrays; nothing of what they mean.
 """
 
 import math
-import re
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from trainer.descent import matching
 from trainer.errors import UserError
 from trainer.parallel import FSDP, MODEL, Parallel, replicated
 
+Shapes = Mapping[str, tuple[int, ...]]
 
-def shardings(tree, mesh: Mesh, layout: Parallel):
+
+def shardings(tree, shapes: Shapes, mesh: Mesh, layout: Parallel):
     """How arrays of parameters, or of what belongs to parameters, lie on the mesh.
+
+    Rules hold for what has the shape of its parameter; what an optimizer keeps in
+    another shape, such as the rows and columns of Adafactor, is cut by size.
 
     Args:
       tree: of abstract arrays, in dictionaries by parameter name.
+      shapes: of the parameters, by name.
       mesh: made of the layout.
       layout: its `rules` and `smallest` decide.
 
@@ -26,14 +33,33 @@ def shardings(tree, mesh: Mesh, layout: Parallel):
       A tree of `NamedSharding`.
 
     Raises:
-      UserError: a rule does not fit a parameter that it matches.
+      UserError: as `ruled`.
     """
+    specs = ruled(shapes, layout)
 
     def lie(path, leaf):
-        name = next((key.key for key in reversed(path) if hasattr(key, 'key')), '')
-        return NamedSharding(mesh, _spec(str(name), leaf.shape, layout))
+        name = next((str(k.key) for k in reversed(path) if hasattr(k, 'key')), '')
+        if name in specs and leaf.shape == shapes[name]:
+            return NamedSharding(mesh, specs[name])
+        return NamedSharding(mesh, _by_size(leaf.shape, layout))
 
     return jax.tree_util.tree_map_with_path(lie, tree)
+
+
+def ruled(shapes: Shapes, layout: Parallel) -> dict[str, PartitionSpec]:
+    """How the parameters lie that a rule matches; of several rules the first counts.
+
+    Raises:
+      UserError: a rule is no regular expression, matches no parameter, or does not fit
+        one that it matches.
+    """
+    specs: dict[str, PartitionSpec] = {}
+    for pattern, axes in layout.rules.items():
+        for name in matching(pattern, list(shapes), 'Parallel.rules'):
+            if name not in specs:
+                _check_fit(name, shapes[name], layout, pattern, axes)
+                specs[name] = PartitionSpec(*axes)
+    return specs
 
 
 def put(tree, places):
@@ -53,10 +79,20 @@ def spread(tree, mesh: Mesh):
     return put(tree, jax.tree.map(lambda _: replicated(mesh), tree))
 
 
-def _spec(name: str, shape: tuple[int, ...], layout: Parallel) -> PartitionSpec:
-    for pattern, axes in layout.rules.items():
-        if re.fullmatch(pattern, name):
-            return _ruled(name, shape, layout, pattern, axes)
+def _check_fit(name, shape, layout, pattern, axes) -> None:
+    sizes = {None: 1, FSDP: layout.fsdp, MODEL: layout.model}
+    named = [axis for axis in axes if axis is not None]
+    fits = len(axes) == len(shape) and set(axes) <= sizes.keys()
+    fits = fits and len(named) == len({*named})
+    if not fits or any(n % sizes[a] for n, a in zip(shape, axes, strict=True)):
+        raise UserError(
+            f'Parallel.rules has {pattern!r}: {list(axes)}, which does not fit {name} '
+            f'of shape {shape}; give fsdp, model (each once) or None for each '
+            f'dimension, and only where its size divides over that axis.'
+        )
+
+
+def _by_size(shape: tuple[int, ...], layout: Parallel) -> PartitionSpec:
     if layout.fsdp == 1 or math.prod(shape) < layout.smallest:
         return PartitionSpec()
     divisible = [i for i, size in enumerate(shape) if size % layout.fsdp == 0]
@@ -64,15 +100,3 @@ def _spec(name: str, shape: tuple[int, ...], layout: Parallel) -> PartitionSpec:
         return PartitionSpec()
     longest = max(divisible, key=lambda i: (shape[i], i))
     return PartitionSpec(*(FSDP if i == longest else None for i in range(len(shape))))
-
-
-def _ruled(name, shape, layout, pattern, axes) -> PartitionSpec:
-    sizes = {None: 1, FSDP: layout.fsdp, MODEL: layout.model}
-    fits = len(axes) == len(shape) and set(axes) <= sizes.keys()
-    if not fits or any(n % sizes[a] for n, a in zip(shape, axes, strict=True)):
-        raise UserError(
-            f'Parallel.rules has {pattern!r}: {list(axes)}, which does not fit {name} '
-            f'of shape {shape}; give fsdp, model or None for each dimension, and only '
-            f'where its size divides over that axis.'
-        )
-    return PartitionSpec(*axes)

@@ -86,8 +86,9 @@ def abstract_state(recipe: Recipe, mesh: Mesh, layout: Parallel) -> TrainState:
     shapes = jax.eval_shape(lambda key: make_state(recipe, key), key)
     everywhere = parallel.replicated(mesh)
     places = jax.tree.map(lambda _: everywhere, shapes)
+    of_params = recipe.network.parameter_shapes
     belonging = {
-        name: sharding.shardings(getattr(shapes, name), mesh, layout)
+        name: sharding.shardings(getattr(shapes, name), of_params, mesh, layout)
         for name in ('params', 'opt_state', 'average')
     }
     return jax.tree.map(
