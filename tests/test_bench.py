@@ -69,6 +69,23 @@ def test_utilisation_is_flops_over_the_peak(monkeypatch):
     assert 'MFU               0.0%' in bench.text(found)
 
 
+@pytest.mark.parametrize(
+    ('kind', 'teraflops'),
+    [
+        ('TPU v2', 45 / 2),  # two devices a chip
+        ('TPU v3', 123 / 2),
+        ('TPU v5 lite', 197),
+        ('TPU7x', 2307 / 2),
+        ('NVIDIA H100 80GB HBM3', 1979 / 2),  # stated with sparsity
+        ('NVIDIA L4', 242 / 2),
+        ('NVIDIA H200 NVL', 1671 / 2),
+        ('NVIDIA GeForce RTX 4090', 330.3 / 2),
+    ],
+)
+def test_a_peak_is_dense_and_of_one_device(kind, teraflops):
+    assert footprint.peak_flops(kind) == pytest.approx(1e12 * teraflops, rel=2e-3)
+
+
 def test_percentiles_are_those_of_the_steps():
     clock, one = Stopwatch(), jax.numpy.ones(())
     for seconds in (0.01, 0.01, 0.01, 0.3):

@@ -3,13 +3,15 @@
 import resource
 import sys
 
-# Dense bfloat16 operations a second of one device (V100 and T4: float16), as its maker
-# states them: NVIDIA's data sheet of each product, the half of what it says "with
-# sparsity"; https://cloud.google.com/tpu/docs/v5e and its neighbours for each TPU. The
-# devices of a TPU v2 or v3 are half a chip.
+# Dense bfloat16 operations a second of one device that sums in float32, as its maker
+# states them; NVIDIA's "with sparsity" is twice that. V100 and T4 have no bfloat16, so
+# float16. The devices of TPU v2, v3 and 7x are half a chip.
 PEAK_FLOPS = {
+    # The data sheet of each, from https://www.nvidia.com/en-us/data-center/.
+    'NVIDIA GB200': 2500e12,
     'NVIDIA B200': 2250e12,
     'NVIDIA H200': 989e12,
+    'NVIDIA H200 NVL': 835e12,
     'NVIDIA GH200 480GB': 989e12,
     'NVIDIA H100 80GB HBM3': 989e12,
     'NVIDIA H100 NVL': 835e12,
@@ -19,10 +21,20 @@ PEAK_FLOPS = {
     'NVIDIA A100-PCIE-40GB': 312e12,
     'NVIDIA A100 80GB PCIe': 312e12,
     'NVIDIA L40S': 362e12,
+    'NVIDIA L40': 181e12,
     'NVIDIA L4': 121e12,
+    'NVIDIA A40': 149.7e12,
+    'NVIDIA A10': 125e12,
+    'NVIDIA A10G': 70e12,
     'Tesla T4': 65e12,
     'Tesla V100-SXM2-16GB': 125e12,
     'Tesla V100-SXM2-32GB': 125e12,
+    # NVIDIA's white papers of GA102, Ada and RTX Blackwell: BF16 with FP32 accumulate.
+    'NVIDIA GeForce RTX 3090': 71e12,
+    'NVIDIA GeForce RTX 4090': 165.2e12,
+    'NVIDIA GeForce RTX 5090': 209.5e12,
+    'NVIDIA RTX A6000': 154.8e12,
+    # https://cloud.google.com/tpu/docs/v5e and beside it v2, v3, v4, v5p, v6e, tpu7x.
     'TPU v2': 22.5e12,
     'TPU v3': 61.5e12,
     'TPU v4': 275e12,
@@ -32,6 +44,7 @@ PEAK_FLOPS = {
     'TPU v5p': 459e12,
     'TPU v6 lite': 918e12,
     'TPU v6e': 918e12,
+    'TPU7x': 1153.5e12,
 }
 
 
