@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import pytest
 
 import main
@@ -28,6 +29,14 @@ def test_flops_are_counted_as_two_for_each_product():
     (size,) = model_table.sizes(['resnet18'], flops=True)
     # He et al. (2015) count 1.8e9 products; XLA leaves out those with the padding.
     assert 2 * 1.8 * 0.9 < size.gflops < 2 * 1.8 * 1.05
+
+
+def test_where_xla_does_not_count_it_is_counted_all_the_same(monkeypatch):
+    """As on GPU and TPU: their plugins cost no program that is not compiled."""
+    (known,) = model_table.sizes(['resnet18'], flops=True)
+    monkeypatch.setattr(jax.stages.Lowered, 'cost_analysis', lambda lowered: None)
+    found = model_table._measure('resnet18', True)
+    assert found['gflops'] == pytest.approx(known.gflops, rel=0.02)
 
 
 def test_nothing_is_counted_twice(cache, monkeypatch):

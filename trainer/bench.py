@@ -70,7 +70,7 @@ def bench(
 
 def measure(job: Job, step: Callable, state: TrainState, stop, seconds: float) -> dict:
     """Figures of the steps alone, under the names of `perf/`; the state is donated."""
-    clock = Stopwatch(ideal=overview.ideal_seconds(step))
+    clock = Stopwatch(ideal=overview.ideal_seconds(job, step))
     data, position = job.datasets['train'], (job.experiment.seed, 0)
     batches = feeding.train_batches(data, job.mesh, position, lambda _: 1)
     with contextlib.closing(batches), contextlib.closing(clock):

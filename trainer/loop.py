@@ -76,7 +76,7 @@ class Loop:
         save_every = job.every(experiment.save_every)
         state, _ = self.evaluate_if_due(state, step)  # one that a signal cut short
         watch, in_flight = None, deque()
-        ideal = overview.ideal_seconds(self.train_step)
+        ideal = overview.ideal_seconds(job, self.train_step)
         clock = Stopwatch(self.recorder.chronicle.phases, ideal)
         advisor = Advisor(job.datasets['train'])
         batches = job.train_batches(step, self.skipped)

@@ -20,6 +20,7 @@ from models.streams import make_rngs
 from trainer import files, model_profiles
 from trainer.compilation import cache_directory
 from trainer.errors import UserError
+from trainer.flops import flops as flops_of
 
 IMAGE = (224, 224, 3)
 CLASSES = 1000
@@ -132,7 +133,9 @@ def _forward_flops(model: nnx.Module) -> float:
         return nnx.merge(graph, state)(image)
 
     image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
-    return jax.jit(forward).lower(state, image).cost_analysis()['flops']
+    traced = jax.jit(forward).trace(state, image)
+    analysis = traced.lower().cost_analysis()  # None on GPU and TPU
+    return analysis['flops'] if analysis else flops_of(traced.jaxpr)
 
 
 @functools.cache

@@ -55,23 +55,29 @@ def _learnt(data: Dataset) -> str:
     return ', '.join(f'{len(names)} {what}' for what, names in names.items() if names)
 
 
-def describe_cost(compiled) -> str:
+def describe_cost(job: Job, compiled) -> str:
     """The devices, and the floating-point operations of a step on each."""
-    flops = step_flops(compiled)
+    flops = step_flops(job, compiled)
     cost = f', {flops / 1e9:,.1f} GFLOP a step on each' if flops else ''
     return f'{describe_devices()}{cost}'
 
 
-def step_flops(compiled) -> float | None:
-    """Floating-point operations of one compiled step on one device, as XLA counts."""
-    analysis = compiled.cost_analysis()
-    flops = (analysis or {}).get('flops')
+def step_flops(job: Job, compiled) -> float | None:
+    """Floating-point operations of one compiled step on one device, as XLA counts.
+
+    On a GPU those of its products and convolutions, which XLA leaves to libraries and
+    does not count.
+    """
+    counted = job.programs.flops.get(job.experiment.train_data.batch)
+    if counted is not None:
+        return counted / job.mesh.size
+    flops = (compiled.cost_analysis() or {}).get('flops')
     return flops if flops and flops > 0 else None
 
 
-def ideal_seconds(compiled) -> float | None:
+def ideal_seconds(job: Job, compiled) -> float | None:
     """Of a compiled step, were its device at its peak; None where that is not known."""
-    flops, peak = step_flops(compiled), peak_flops(jax.devices()[0].device_kind)
+    flops, peak = step_flops(job, compiled), peak_flops(jax.devices()[0].device_kind)
     return flops / peak if flops and peak else None
 
 
@@ -85,7 +91,7 @@ def facts(job: Job, train_step) -> dict[str, object]:
         'steps_per_epoch': job.steps_per_epoch,
         'total_steps': job.total_steps,
         'parameters': parameter_count(job),
-        'flops_per_step': step_flops(train_step),
+        'flops_per_step': step_flops(job, train_step),
         'step_bytes': step_memory(train_step),
         'examples': {role: len(data) for role, data in job.datasets.items()},
         'data': describe_data(job),

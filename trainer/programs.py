@@ -15,10 +15,12 @@ from jax.sharding import Mesh
 from trainer import parallel, resident, steps
 from trainer.data import Dataset
 from trainer.fingerprints import compile_fingerprints
+from trainer.flops import flops
 from trainer.recipe import Recipe
 from trainer.state import TrainState
 from trainer.update_norm import UpdateNorm, is_beside
 
+UNCOUNTED = ('gpu',)  # where XLA counts little of what a compiled program does
 THREADS = 2  # of which one traces; XLA uses all cores for one program
 
 
@@ -29,12 +31,17 @@ class Programs:
       recipe: what the steps need to know.
       state: abstract.
       mesh: what they are compiled for.
+
+    Attributes:
+      flops: of a train step on all devices, by the size of its batch, where a compiled
+        step does not say.
     """
 
     def __init__(self, recipe: Recipe, state: TrainState, mesh: Mesh):
         self.recipe, self.state, self.mesh = recipe, state, mesh
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='compile')
         self.futures: dict[Hashable, Future] = {}
+        self.flops: dict[int, int] = {}
         trained = {name: state.params[name] for name in recipe.trained}
         self.trained, self.beside = trained, is_beside(trained)
 
@@ -84,7 +91,10 @@ class Programs:
             else:
                 step = steps.make_train_steps(self.recipe)
             jitted = jax.jit(step, donate_argnums=0, out_shardings=places)
-            return jitted.lower(self.state, batch).compile()
+            traced = jitted.trace(self.state, batch)
+            if count == 1 and jax.default_backend() in UNCOUNTED:
+                self.flops[size] = flops(traced.jaxpr)
+            return traced.lower().compile()
 
         return self._begin(f'train step {count} {size}', make)
 

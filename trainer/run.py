@@ -80,7 +80,7 @@ class Run:
         with self.console.phases('compile'):
             one, several = job.compile_train_step(), job.compile_train_steps()
             processes.meet()
-        said = overview.describe_cost(one)
+        said = overview.describe_cost(job, one)
         self.console.say(f'{said}; run directory {self.directory}')
         idle = parallel.idle(job.experiment.parallel)
         if idle and processes.is_main():
