@@ -125,6 +125,19 @@ def test_the_fingerprint_follows_the_numbers(saved):
             'which are no target',
         ),
         ({'x': PICTURES[:0], 'y': CLASSES[:0]}, 'has 0 images and 0 labels'),
+        ({'x': PICTURES * 1.0, 'y': CLASSES}, r'floats from 0 to 255; expected \[0, 1'),
+        ({'x': np.moveaxis(PICTURES, 3, 1), 'y': CLASSES}, 'put the channels last'),
+        ({'x': PICTURES[:, :0], 'y': CLASSES}, r'shape \(20, 0, 5, 3\)'),
+        ({'x': CLASSES * np.nan, 'y': CLASSES / 7}, 'no row of finite numbers'),
+        ({'x': PICTURES, 'y': CLASSES, 'class_names': 'a,b'}, r'1 class_names \(a,b\)'),
+        (
+            {'x': PICTURES, 'y': CLASSES, 'class_names': ['a', 'b']},
+            'from 0 to 2, but 2',
+        ),
+        (
+            {'x': PICTURES, 'y': CLASSES, 'x_train': PICTURES, 'y_train': CLASSES},
+            'a split called train and others of none',
+        ),
         ({'x': PICTURES, 'y': np.array(1)}, r'y is of type int64 and shape \(\)'),
         ({'x': PICTURES, 'y': CLASSES.astype('M8[D]')}, 'y is of type datetime64'),
     ],
@@ -133,6 +146,23 @@ def test_arrays_that_do_not_fit(saved, arrays, message):
     with pytest.raises(UserError, match=message) as caught:
         saved(**arrays)
     assert '\n' not in str(caught.value)
+
+
+def test_names_and_labels_may_be_bytes(saved):
+    words = np.array([b'no', b'yes'])
+    assert saved(x=PICTURES, y=words[CLASSES % 2]).class_names == ('no', 'yes')
+    named = saved(x=PICTURES, y=CLASSES % 2, class_names=words)
+    assert named.class_names == ('no', 'yes')
+
+
+def test_arrays_of_no_split_beside_a_test_split_are_for_training(saved):
+    arrays = {
+        'x': PICTURES,
+        'y': CLASSES,
+        'x_test': PICTURES[:5],
+        'y_test': CLASSES[:5],
+    }
+    assert [len(saved(split, **arrays)) for split in ('train', 'test')] == [20, 5]
 
 
 def test_nothing_is_unpickled(tmp_path):

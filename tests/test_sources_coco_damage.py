@@ -1,5 +1,7 @@
 """COCO files with mistakes, each named by file and id; and what pycocotools reads."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -125,3 +127,55 @@ def test_what_pycocotools_reads_is_what_we_read(coco, tmp_path):
         np.testing.assert_allclose(
             found['boxes'][objects], np.stack([y, x, y + h, x + w], axis=-1)
         )
+
+
+def without(entry, field):
+    return {key: value for key, value in entry.items() if key != field}
+
+
+def test_entries_that_lack_a_field_are_left_out_and_the_rest_read(coco):
+    things = [thing(n, 100 + n) for n in range(6)]
+    whole = content(things)
+    whole['images'][5] = without(whole['images'][5], 'height')
+    whole['images'] += [None, {'id': [1], 'file_name': '0.jpg'}]
+    whole['annotations'] += [
+        without(thing(7, 100), 'image_id'),
+        without(thing(8, 100), 'category_id'),
+        thing(9, 100, area='large'),
+        thing(10, 100, segmentation=5),
+        None,
+    ]
+    dataset = coco('\ufeff' + json.dumps(whole))
+    assert len(dataset) == 5 and dataset.label_counts().tolist() == [5, 0]
+    lines = ' | '.join(dataset.skipped)
+    for line in [
+        "image 105: there is no 'height'",
+        "annotation 7: there is no 'image_id'",
+        "annotation 8: there is no 'category_id'",
+        'annotation 9: could not convert',
+        "annotation 10: 'int' object",
+        'image None: ',
+        'image [1]: ',
+    ]:
+        assert line in lines
+    with pytest.raises(UserError, match='has no usable annotation'):
+        coco(content([]))
+
+
+def test_a_box_is_made_from_runs_where_there_is_none(coco):
+    counts = [2 * 40 + 5, 10, 30, 10, 40 * 48 - 40 * 3 - 15]
+    runs = without(thing(1, 100, segmentation={'counts': counts}), 'bbox')
+    assert example(coco(content([runs])), 100)['boxes'][0].tolist() == [5, 2, 15, 4]
+
+
+def test_splits_by_any_usual_name_and_paths_of_windows(coco, tmp_path):
+    whole = content([thing(1, 100)])
+    coco(whole)
+    for image in whole['images']:
+        image['file_name'] = '.\\' + image['file_name']
+    assert len(coco(whole)) == 6
+    file = str(tmp_path / 'all.json')
+    source = Coco(annotations={'training': file, 'validation': file})
+    assert [len(source.open(split)) for split in ('train', 'val', 'test')] == [6, 6, 6]
+    with pytest.raises(UserError, match='annotations names no file'):
+        Coco(annotations={}).open('train')

@@ -130,3 +130,34 @@ def test_tables_that_say_nothing(table, text, message):
 def test_a_missing_table(tmp_path):
     with pytest.raises(UserError, match='cannot be read: No such file'):
         Csv(file=str(tmp_path / 'no.csv')).open('train')
+
+
+@pytest.mark.parametrize('written', [' {}.png ', 'sub\\..\\{}.png', '"{}.png"'])
+def test_paths_as_other_systems_write_them(table, tmp_path, written):
+    (tmp_path / 'sub').mkdir()
+    rows = (f'{written.format(i)}, {"ab"[i % 2]}' for i in range(20))
+    dataset = table('\r\n'.join(['path,label', *rows]))
+    assert len(dataset) == 20 and dataset.class_names == ('a', 'b')
+    assert dataset[3]['image'].shape == (64, 64, 3)
+
+
+def test_a_table_of_wide_characters_and_a_header_of_any_bytes(tmp_path):
+    write(tmp_path / 'a.png', picture())
+    path = tmp_path / 'table.csv'
+    path.write_bytes('path,label\na.png,Bär\na.png,cat\n'.encode('utf-16'))
+    assert Csv(file=str(path)).open('all').class_names == ('Bär', 'cat')
+    path.write_bytes('gr\u00f6\u00dfe,label\n'.encode('latin-1'))
+    with pytest.raises(UserError, match=r'its columns are gr\\udcf6\\udcdfe, label'):
+        Csv(file=str(path)).open('all')
+
+
+def test_a_row_without_its_split_is_named(table):
+    text = lines(lambda i: f'{"ab"[i % 2]},{"train" if i else " "}', 'path,y,split')
+    dataset = table(text, 'train')
+    assert len(dataset) == 19 and 'line 2: no split is given' in dataset.skipped[0]
+
+
+def test_a_path_may_begin_at_home(table, tmp_path, monkeypatch):
+    table(lines(lambda i: 'ab'[i % 2]))
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert len(Csv(file='~/table.csv').open('all')) == 20

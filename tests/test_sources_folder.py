@@ -205,3 +205,25 @@ def test_names_of_any_bytes_are_classes_too(tmp_path):
     assert len(dataset.class_names) == 3
     assert all(name.isprintable() for name in dataset.class_names)
     assert dataset[0]['image'].shape == (64, 64, 3)
+
+
+def test_val_and_test_alone_are_no_classes(tmp_path):
+    write_classes(tmp_path / 'val', 2)
+    write_classes(tmp_path / 'test', 3)
+    assert opened(tmp_path, 'test').class_names == ('ant', 'bee', 'cat')
+    with pytest.raises(UserError, match="no split 'train'; its splits are val, test"):
+        opened(tmp_path)
+
+
+def test_a_folder_may_lie_at_home(tmp_path, monkeypatch):
+    write_classes(tmp_path / 'photos', 2)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    dataset = opened('~/photos', 'all')
+    assert len(dataset) == 6 and dataset[5]['image'].shape == (64, 64, 3)
+
+
+def test_the_empty_class_is_named_where_one_is_left(tmp_path):
+    write_classes(tmp_path, 3, ['ant'])
+    (tmp_path / 'bee').mkdir()
+    with pytest.raises(UserError, match=r'one class only, ant.*class bee is dropped'):
+        opened(tmp_path)

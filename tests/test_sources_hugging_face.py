@@ -91,3 +91,42 @@ def test_mistakes_are_one_line(tmp_path):
 def test_without_the_library_it_says_what_to_install():
     with pytest.raises(UserError, match='pip install datasets'):
         opened(path='anything')
+
+
+@needs_datasets
+def test_rows_without_a_label_or_a_picture_are_left_out(tmp_path):
+    import datasets
+
+    feature = datasets.ClassLabel(names=['no', 'yes'])
+    train = save(tmp_path / 'a.parquet', [0, -1, 1, None], feature)
+    test = save(tmp_path / 'b.parquet', [-1, -1], feature)
+    fields = {'path': 'parquet', 'data_files': {'train': train, 'test': test}}
+    dataset = opened('train', **fields)
+    assert dataset.label_counts().tolist() == [1, 1]
+    assert dataset.skipped == (
+        'parquet, row 1: label is -1; expected a label',
+        'parquet, row 3: label is None; expected a label',
+        'parquet: the split test has no labels',
+    )
+    with pytest.raises(UserError, match="split 'test' holds no example"):
+        opened('test', **fields)
+
+
+@needs_datasets
+def test_lists_are_numbers_or_refused(tmp_path):
+    path = save(tmp_path / 'a.parquet', [[0.5, 1.0], [2.0, 3.0]])
+    assert opened(path=path).target_names == ('label_0', 'label_1')
+    path = save(tmp_path / 'b.parquet', [[1], [0, 1]])
+    with pytest.raises(UserError, match='neither one class nor numbers') as caught:
+        opened(path=path)
+    assert '\n' not in str(caught.value)
+    path = save(tmp_path / 'c.parquet', [0, 1])
+    with pytest.raises(UserError, match='column label holds no pictures'):
+        opened(path=path, image='label', label='label')
+
+
+@needs_datasets
+def test_other_pictures_are_other_data(tmp_path):
+    first = save(tmp_path / 'a.parquet', [0, 1] * 3)
+    second = save(tmp_path / 'b.parquet', [0, 1] * 3, bad=[2])
+    assert opened(path=first).fingerprint != opened(path=second).fingerprint

@@ -46,6 +46,14 @@ def test_prepare_gives_a_copy_that_jit_can_close_over():
     assert prepared != task
 
 
+@pytest.mark.parametrize(
+    ('counts', 'message'), [([], "has no classes; .* kind = 'label'"), ([9], 'class 0')]
+)
+def test_fewer_than_two_classes_are_no_classification(counts, message):
+    with pytest.raises(UserError, match=message):
+        Classification().prepare(make_dataset(counts))
+
+
 def test_loss_uses_what_the_config_says(batch):
     task = Classification(
         label_smoothing=0.1, class_weights=[1, 2, 3], focal_gamma=2.0

@@ -1,6 +1,7 @@
 """Reads NumPy files and says what their arrays are; knows no split expression."""
 
 import hashlib
+import os
 import re
 import textwrap
 
@@ -14,6 +15,7 @@ ROLES = {
     'image': ('image', 'images', 'x', 'data', 'inputs', 'features'),
     'label': ('label', 'labels', 'y', 'target', 'targets', 'classes'),
 }
+SLACK = 1e-3  # by which floats may leave [0, 1], after a resize for example
 Parts = dict[str | None, dict[str, np.ndarray]]
 
 
@@ -21,12 +23,13 @@ def load(path: str) -> dict[str, np.ndarray]:
     """Arrays by name; never unpickles."""
     name = printable(path)
     try:
-        with open(path, 'rb') as file:  # NumPy leaves a broken archive open
+        # NumPy leaves a broken archive open.
+        with open(os.path.expanduser(path), 'rb') as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
-                return {'images': loaded}
+                return {'images': _as_text(loaded)}
             with loaded:
-                return {key: loaded[key] for key in loaded.files}
+                return {key: _as_text(loaded[key]) for key in loaded.files}
     except OSError as error:
         raise UserError(f'{name} cannot be read: {error.strerror or error}.') from error
     except Exception as error:  # whatever a broken archive makes NumPy raise
@@ -56,13 +59,20 @@ def sort(name: str, found: dict[str, np.ndarray]) -> Parts:
             where = f' of {split}' if split else ''
             raise UserError(
                 f'{name} has {counts["image"]} images{where} and {counts["label"]} '
-                f'labels; expected as many of both.'
+                f'labels; expected as many of both, and one at least.'
             )
     if not parts:
         raise UserError(
             f'{name} has the arrays {", ".join(found)}; expected images and labels, or '
             f'x_train, y_train, x_test and y_test.'
         )
+    if len(parts) > 1 and None in parts:
+        if 'train' in parts:
+            raise UserError(
+                f'{name} has arrays of a split called train and others of none; '
+                f'expected a split for each, as in x_train and x_test.'
+            )
+        parts['train'] = parts.pop(None)
     return parts
 
 
@@ -84,22 +94,32 @@ def kind_of(labels: np.ndarray) -> str:
 
 def as_images(name: str, images: np.ndarray) -> np.ndarray:
     """uint8 or float32, [N, H, W, C] or [N, F]."""
-    if images.dtype.kind not in 'uifb' or images.ndim not in (1, 2, 3, 4):
+    empty = 0 in images.shape[1:]
+    if images.dtype.kind not in 'uifb' or images.ndim not in (1, 2, 3, 4) or empty:
         raise UserError(
             f'{name} has images of type {images.dtype} and shape {images.shape}; '
             f'expected numbers, [N, H, W, C] or [N, F].'
         )
     if images.ndim <= 2:
-        return images.reshape(len(images), -1).astype(np.float32)
+        with np.errstate(over='ignore'):  # what becomes infinite is named
+            return images.reshape(len(images), -1).astype(np.float32)
     images = images[..., None] if images.ndim == 3 else images
     if images.shape[-1] not in (1, 3):
+        first = images.shape[1] in (1, 3)
+        mend = ': put the channels last, .transpose(0, 2, 3, 1)' if first else ''
         raise UserError(
             f'{name} has images of {images.shape[-1]} channels, shape {images.shape}; '
-            f'expected [N, H, W, 1] or [N, H, W, 3].'
+            f'expected [N, H, W, 1] or [N, H, W, 3]{mend}.'
         )
-    if images.dtype == np.uint8 or images.dtype.kind == 'f':
-        return images if images.dtype == np.uint8 else images.astype(np.float32)
-    raise UserError(f'{name} has images of {images.dtype}; expected uint8 or floats.')
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != 'f':
+        raise UserError(
+            f"{name} has images of {images.dtype}; expected uint8 (.astype('uint8') if "
+            f'they are 0 to 255) or floats in [0, 1].'
+        )
+    _check_range(name, images)
+    return images.astype(np.float32)
 
 
 def as_values(name: str, kind: str, labels: np.ndarray) -> np.ndarray:
@@ -132,17 +152,40 @@ def usable(name: str, images, values) -> tuple[np.ndarray, list[str]]:
     return good, problems
 
 
-def classes(values: np.ndarray, names) -> tuple[np.ndarray, list[str]]:
+def classes(name: str, values: np.ndarray, names) -> tuple[np.ndarray, list[str]]:
     """Labels as int32 0..C-1, and the names of the C classes.
 
     Where the file names them, a label is a place in `names`; else the values that
     occur are the classes, in their order.
     """
-    whole = len(names) and values.dtype.kind in 'iu'
-    if whole and values.min(initial=0) >= 0 and values.max(initial=0) < len(names):
-        return values.astype(np.int32), [str(name) for name in names]
+    names = np.ravel(names).astype(str).tolist()
+    if names and values.dtype.kind in 'iu':
+        low, high = values.min(initial=0), values.max(initial=0)
+        if low < 0 or high >= len(names):
+            raise UserError(
+                f'{name} has labels from {low} to {high}, but {len(names)} class_names '
+                f'({textwrap.shorten(", ".join(names), 60)}); expected a name for each.'
+            )
+        return values.astype(np.int32), names
     known, places = np.unique(values, return_inverse=True)
     return places.reshape(-1).astype(np.int32), [str(value) for value in known]
+
+
+def _as_text(array):
+    """Bytes as Unicode, which is what all else here knows; the rest as it is."""
+    kind = array.dtype.kind
+    return np.char.decode(array, 'utf-8', 'replace') if kind == 'S' else array
+
+
+def _check_range(name, images):
+    """Raises UserError for floats that are no share of white."""
+    finite = np.isfinite(images)
+    low, high = (f(images, where=finite, initial=0) for f in (np.min, np.max))
+    if low < -SLACK or high > 1 + SLACK:
+        raise UserError(
+            f'{name} has images of floats from {low:g} to {high:g}; expected [0, 1]: '
+            f'divide them, such as by 255, or save them as uint8.'
+        )
 
 
 def summary(array: np.ndarray) -> list:

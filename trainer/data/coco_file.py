@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from trainer.data.annotated import Record, Thing
+from trainer.data.listing import written_path
 from trainer.data.run_lengths import decode_runs
 from trainer.data.source import printable
 from trainer.errors import UserError
@@ -63,7 +64,7 @@ def read_coco(file: str, images: str) -> CocoFile:
 def _read_once(file, images, *_):
     name = printable(file)
     try:
-        with open(file, encoding='utf-8') as opened:
+        with open(file, encoding='utf-8-sig') as opened:
             content = json.load(opened)
         lists = [content[key] for key in ('images', 'annotations', 'categories')]
         return _Parser(name, images, *lists).result()
@@ -86,11 +87,11 @@ class _Parser:
         self.keypoint_names = tuple(map(str, pointed['keypoints'] if pointed else ()))
         self.keypoint_category = pointed['id'] if pointed else None
         self.records: dict[object, Record] = {}
+        self.known = set()
         for image in images:
-            self._take_image(image)
-        known = {image['id'] for image in images}
+            self._attempt('image', self._take_image, image)
         for annotation in annotations:
-            self._take_annotation(annotation, known)
+            self._attempt('annotation', self._take_annotation, annotation)
 
     def result(self) -> CocoFile:
         records = sorted(self.records.values(), key=lambda record: record.name)
@@ -101,8 +102,20 @@ class _Parser:
     def _problem(self, what):
         self.problems.append(f'{self.name}: {printable(what)}')
 
+    def _attempt(self, kind, take, entry):
+        """Takes an entry; one that lacks something, or has it of another type, not."""
+        try:
+            take(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            missing = isinstance(error, KeyError)
+            reason = f'there is no {error}' if missing else str(error)[:80]
+            identity = entry.get('id') if isinstance(entry, dict) else entry
+            self._problem(f'{kind} {str(identity)[:40]}: {reason}')
+
     def _take_image(self, image):
-        identity, path = image['id'], os.path.join(self.root, image['file_name'])
+        identity, name = image['id'], written_path(self.root, image['file_name'])
+        self.known.add(identity)
+        path = os.path.join(self.root, name)
         if identity in self.records:
             self._problem(f'image {identity} is there twice')
             return
@@ -110,19 +123,17 @@ class _Parser:
             size = os.stat(path).st_size
         except (OSError, ValueError) as error:
             reason = getattr(error, 'strerror', None) or error
-            self._problem(f'image {identity} ({image["file_name"]}): {reason}')
+            self._problem(f'image {identity} ({name}): {reason}')
             return
         sides = int(image['height']), int(image['width'])
-        self.records[identity] = Record(
-            identity, image['file_name'], path, *sides, size
-        )
+        self.records[identity] = Record(identity, name, path, *sides, size)
 
-    def _take_annotation(self, annotation, known):
+    def _take_annotation(self, annotation):
         identity, image = annotation.get('id'), annotation['image_id']
         where = f'annotation {identity} of image {image}'
         record = self.records.get(image)
         if record is None:
-            if image not in known:
+            if image not in self.known:
                 self._problem(f'{where}: there is no such image')
             return
         where = f'{where} ({record.name})'
@@ -162,10 +173,8 @@ class _Parser:
 
     def _box(self, where, bbox, outline, record):
         """(y0, x0, y1, x1) inside the image, or None; from the outline if need be."""
-        if bbox is None and isinstance(outline, list):
-            points = np.concatenate(outline)
-            (y0, x0), (y1, x1) = points.min(0).tolist(), points.max(0).tolist()
-            bbox = [x0, y0, x1 - x0, y1 - y0]
+        if bbox is None and outline:
+            bbox = _bounds(outline, record)
         numbers = _numbers(bbox)
         if numbers is None or len(numbers) != 4:
             self._problem(f'{where}: the box {bbox} is not x, y, width, height')
@@ -208,6 +217,20 @@ class _Parser:
             self._problem(f'{where}: the keypoint {name} lies outside the image')
         points[wrong | (points[:, 2] <= 0)] = 0
         return points
+
+
+def _bounds(outline, record) -> list[float] | None:
+    """x, y, width, height around polygons or runs; None around nothing."""
+    if isinstance(outline, list):
+        points = np.concatenate(outline)
+        low, high = points.min(0), points.max(0)
+    else:
+        mask = decode_runs(outline['counts'], record.height, record.width)
+        points = np.argwhere(mask)
+        if not len(points):
+            return None
+        low, high = points.min(0), points.max(0) + 1
+    return [*low[::-1].tolist(), *(high - low)[::-1].tolist()]
 
 
 def _numbers(values) -> list[float] | None:

@@ -55,6 +55,16 @@ def list_files(
     return walk.found
 
 
+def written_path(root: str, path: str) -> str:
+    """A path that a person or another system wrote, as it is called below `root`.
+
+    Where nothing is called so, spaces around it go, and Windows' backslashes turn.
+    """
+    if os.path.lexists(os.path.join(root, path)):
+        return path
+    return path.strip().replace('\\', '/')
+
+
 def _by_bytes(item):
     return os.fsencode(item[0])
 

@@ -3,6 +3,7 @@
 Knows cells and what they mean as labels; no picture and no split.
 """
 
+import codecs
 import csv
 import dataclasses
 import math
@@ -57,11 +58,11 @@ def read_table(path: str, default_header: Sequence[str]) -> Table:
         rows = _read_rows(path)
     except OSError as error:
         raise UserError(f'{name} cannot be read: {error.strerror}.') from error
-    except csv.Error as error:
+    except (csv.Error, ValueError) as error:
         raise UserError(f'{name} is no table: {error}.') from error
     if not rows:
         raise UserError(f'{name} is empty; expected lines such as path,label.')
-    header = [cell.strip() for cell in rows[0][1]]
+    header = [printable(cell.strip()) for cell in rows[0][1]]
     if '.' in header[0]:
         header = list(default_header)[: len(header)]
     else:
@@ -132,13 +133,21 @@ def sort_classes(names: set[str]) -> list[str]:
 
 def _read_rows(path):
     """(line number, cells) of each line that is not blank."""
-    options = {'newline': '', 'encoding': 'utf-8-sig', 'errors': 'surrogateescape'}
-    with open(path, **options) as file:
+    options = {'newline': '', 'errors': 'surrogateescape'}
+    with open(path, encoding=_encoding(path), **options) as file:
         first = file.readline()
         file.seek(0)
         reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count))
         numbered = ((reader.line_num, row) for row in reader)
         return [(line, row) for line, row in numbered if any(map(str.strip, row))]
+
+
+def _encoding(path):
+    """UTF-16 where a spreadsheet set its mark, else UTF-8."""
+    with open(path, 'rb') as file:
+        mark = file.read(2)
+    wide = mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return 'utf-16' if wide else 'utf-8-sig'
 
 
 def _fits(kind, cell):

@@ -62,9 +62,17 @@ class Classification(Task):
             balanced weights, `label_counts()` [C].
 
         Raises:
-          UserError: weights that do not fit the classes.
+          UserError: fewer than two classes, or weights that do not fit them.
         """
         names = tuple(dataset.class_names)
+        if len(names) < 2:
+            found = (
+                f'one class only, {names[0]}; give it pictures of another'
+                if names
+                else "no classes; if its numbers are some, set the source's kind = "
+                "'label', else choose another task"
+            )
+            raise UserError(f'Classification needs two classes; this data has {found}.')
         weights = class_weights(
             'Classification.class_weights',
             self.class_weights,

@@ -11,6 +11,7 @@ from trainer.data import array_files
 from trainer.data.source import Examples, Shape, Source, digest, printable
 from trainer.data.splits import cut
 from trainer.data.stratify import train_test
+from trainer.errors import UserError
 
 
 @gin.register
@@ -49,8 +50,11 @@ class Arrays(Source):
         images = array_files.as_images(name, array_files.join(name, parts, 'image'))
         values = array_files.as_values(name, kind, labels)
         good, problems = array_files.usable(name, images, values)
+        if not good.any():
+            raise UserError(f'{name} has no row of finite numbers alone.')
+        given = found.get('class_names', ())
         if kind == 'label':
-            values, names = array_files.classes(values, found.get('class_names', ()))
+            values, names = array_files.classes(name, values, given)
         else:
             names = [str(number) for number in range(values.shape[1])]
         splits = self._splits(parts, values if kind == 'label' else None, good)

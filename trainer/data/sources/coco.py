@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Interval
 
 from trainer.data.source import Examples, Source, printable
-from trainer.data.splits import cut
+from trainer.data.splits import canonical, cut
 from trainer.data.stratify import train_test
 from trainer.errors import UserError
 
@@ -50,6 +50,8 @@ class Coco(Source):
         from trainer.data.coco_file import read_coco
 
         found = {s: read_coco(*paths) for s, paths in self._files().items()}
+        if not found:
+            raise UserError('Coco.annotations names no file; name one, or one a split.')
         first = next(iter(found.values()))
         name = printable(self._name())
         for other in found.values():
@@ -62,6 +64,9 @@ class Coco(Source):
         if not records or not first.class_names:
             problems = '; '.join(first.problems[:2])
             raise UserError(f'{name} has no image or no category. {problems}'.strip())
+        if not any(record.things for record in records):
+            problems = '; '.join(first.problems[:2])
+            raise UserError(f'{name} has no usable annotation. {problems}'.strip())
         rows = cut(name, split, self._splits(found, records))
         problems = tuple(line for part in found.values() for line in part.problems)
         return CocoExamples(self, f'{name} [{split}]', records, rows, first, problems)
@@ -84,12 +89,7 @@ class Coco(Source):
                 f'Coco.images has no folder for {missing[0]!r}; its splits are '
                 f'{", ".join(folders)}.'
             )
-        return {
-            split: (file, os.path.dirname(file) if folder is None else folder)
-            for (split, file), folder in zip(
-                files.items(), map(folders.get, files), strict=True
-            )
-        }
+        return {split: _places(files[split], folders[split]) for split in files}
 
     def _splits(self, found, records):
         if None in found:
@@ -97,4 +97,11 @@ class Coco(Source):
             return train_test(names, None, self.test_fraction)
         sizes = [len(part.records) for part in found.values()]
         spans = np.split(np.arange(len(records)), np.cumsum(sizes)[:-1])
-        return dict(zip(found, spans, strict=True))
+        names = [canonical(split) or split for split in found]
+        return dict(zip(names, spans, strict=True))
+
+
+def _places(file, folder):
+    """Paths of a .json and of its pictures' folder."""
+    file = os.path.expanduser(file)
+    return file, os.path.dirname(file) if folder is None else os.path.expanduser(folder)

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Interval
 
 from trainer.data import tables
+from trainer.data.listing import written_path
 from trainer.data.source import Examples, Source, printable
 from trainer.data.splits import canonical, cut
 from trainer.data.stratify import train_test
@@ -51,13 +52,16 @@ class Csv(Source):
         """Raises UserError: no table, no such column, no row that can be used."""
         from trainer.data.photos import Photos, count_channels
 
-        table = tables.read_table(self.file, ('path', 'label', 'split'))
+        file = os.path.expanduser(self.file)
+        table = tables.read_table(file, ('path', 'label', 'split'))
         path, where, learnt = self._columns(table.header)
         kind = self.kind or tables.kind_of([table.column(c) for c in learnt])
         names = [table.header[column] for column in learnt]
         self._check_kind(kind, names)
         table.drop(tables.bad_cells(kind, [table.column(c) for c in learnt], names))
-        root = os.path.dirname(self.file) if self.images is None else self.images
+        table.drop(_unsplit(table, where))
+        images = os.path.dirname(file) if self.images is None else self.images
+        root = os.path.expanduser(images)
         sizes = _sizes(table, root, path)
         values, classes = tables.encode(kind, [table.column(c) for c in learnt])
         paths = table.column(path)
@@ -124,10 +128,18 @@ class Csv(Source):
         return {name: np.flatnonzero(named == name) for name in dict.fromkeys(named)}
 
 
+def _unsplit(table, where):
+    """Rows whose split is left blank, and what to say of them."""
+    cells = () if where is None else table.column(where)
+    blank = [position for position, cell in enumerate(cells) if not cell.strip()]
+    return dict.fromkeys(blank, 'no split is given')
+
+
 def _sizes(table, root, path):
-    """Bytes of each file; drops the rows whose file is not there."""
+    """Bytes of each file, its path as it is called; drops rows whose file is gone."""
     sizes, missing = [], {}
-    for position, cell in enumerate(table.column(path)):
+    for position, (_, cells) in enumerate(table.rows):
+        cells[path] = cell = written_path(root, cells[path])
         try:
             sizes.append(os.stat(os.path.join(root, cell)).st_size)
         except (OSError, ValueError) as error:

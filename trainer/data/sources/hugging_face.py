@@ -1,6 +1,7 @@
 """HuggingFace: a data set of the `datasets` library, local or from its hub."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
@@ -8,7 +9,7 @@ import gin
 import numpy as np
 from annotated_types import Interval
 
-from trainer.data.source import Examples, Source, digest, printable
+from trainer.data.source import Examples, Source, Unreadable, digest, printable
 from trainer.data.splits import canonical, cut
 from trainer.data.stratify import train_test
 from trainer.data.tables import sort_classes
@@ -42,25 +43,31 @@ class HuggingFace(Source):
         parts = {canonical(s) or s: part for s, part in self._load().items()}
         name, first = printable(self.path), next(iter(parts.values()))
         image, label = self._columns(name, first.features)
-        cells = np.concatenate([np.asarray(part[label]) for part in parts.values()])
+        cells = [cell for part in parts.values() for cell in part[label][:]]
         known = getattr(first.features[label], 'names', ())
-        field, values, names = _labels(name, label, cells, known)
+        good = np.array([_is_label(cell, len(known)) for cell in cells], bool)
+        labelled = [cell for cell, kept in zip(cells, good, strict=True) if kept]
+        field, values, names = _labels(name, label, labelled, known)
         sizes = {split: len(part) for split, part in parts.items()}
-        strata = values if field == 'label' else None
-        rows = cut(name, split, self._splits(sizes, strata))
+        splits = self._splits(sizes, good, values if field == 'label' else None)
+        chosen = cut(name, split, splits)
+        rows = np.flatnonzero(good)[chosen]
         found = Rows(f'{name} [{split}]', list(parts.values()), rows, image)
-        found.columns = {field: values[rows]}
+        found.columns = {field: values[chosen]}
         attribute = 'class_names' if field == 'label' else 'target_names'
         setattr(found, attribute, tuple(map(printable, names)))
+        found.problems = _unlabelled(name, label, cells, good, sizes)
         facts = self.name, sizes, str(first.features), rows.tolist()
-        found.fingerprint = digest(facts, values[rows].tolist())
+        found.fingerprint = digest(facts, values[chosen].tolist(), found.lengths())
         return found
 
-    def _splits(self, sizes, strata):
-        total = sum(sizes.values())
+    def _splits(self, sizes, good, strata):
+        """Places among the rows that have a label, by split."""
+        rows = np.flatnonzero(good)
         if len(sizes) == 1:
-            return train_test(list(map(str, range(total))), strata, self.test_fraction)
-        spans = np.split(np.arange(total), np.cumsum(list(sizes.values()))[:-1])
+            return train_test(list(map(str, rows)), strata, self.test_fraction)
+        ends = np.searchsorted(rows, np.cumsum(list(sizes.values())))
+        spans = np.split(np.arange(len(rows)), ends[:-1])
         return dict(zip(sizes, spans, strict=True))
 
     def _load(self):
@@ -111,7 +118,12 @@ class Rows(Examples):
         self.name, self.rows, self.image = name, rows, image
         parts = [part.select_columns([image]) for part in parts]
         whole = datasets.concatenate_datasets(parts)
-        self.pictures = whole.cast_column(image, datasets.Image(decode=False))
+        try:
+            self.pictures = whole.cast_column(image, datasets.Image(decode=False))
+        except Exception as error:  # whatever Arrow raises
+            raise UserError(
+                f'{name}: the column {image} holds no pictures; set HuggingFace.image.'
+            ) from error
         self.columns: dict[str, np.ndarray] = {}
 
     def __len__(self):
@@ -120,27 +132,69 @@ class Rows(Examples):
     def __getitem__(self, index):
         from trainer.data.pictures import conform, decode, read_bytes
 
-        stored = self.pictures[int(self.rows[index])][self.image]
-        data = stored['bytes']
-        data = read_bytes(stored['path']) if data is None else data
-        image = conform(decode(data, f'{self.name}, {self.identify(index)}'), 3)
+        stored = self.pictures[int(self.rows[index])][self.image] or {}
+        name = f'{self.name}, {self.identify(index)}'
+        data, path = stored.get('bytes'), stored.get('path')
+        if data is None and path is None:
+            raise Unreadable(f'{name}: no picture')
+        data = read_bytes(path) if data is None else data
+        image = conform(decode(data, name), 3)
         return {'image': image, **{key: v[index] for key, v in self.columns.items()}}
 
     def column(self, field):
         return self.columns[field]
 
+    def lengths(self) -> list:
+        """Bytes of each picture as it is stored, for the fingerprint; decodes none."""
+        import pyarrow.compute as pc
+
+        stored = self.pictures.with_format('arrow')[self.image][:]
+        return pc.binary_length(pc.struct_field(stored, 'bytes')).to_pylist()
+
     def identify(self, index):
         return f'row {self.rows[index]}'
 
 
+def _is_label(cell, classes: int) -> bool:
+    """Whether a cell says something: -1 and nothing stand for no label."""
+    if isinstance(cell, float):
+        return math.isfinite(cell)
+    return cell is not None and not (classes and not 0 <= cell < classes)
+
+
+def _unlabelled(name, column, cells, good, sizes) -> tuple[str, ...]:
+    """A line for each row that was left out; one for a split without any label."""
+    lines = []
+    ends = np.cumsum(list(sizes.values()))
+    for split, end in zip(sizes, ends, strict=True):
+        rows = np.arange(end - sizes[split], end)
+        if not good[rows].any():
+            lines.append(f'{name}: the split {split} has no labels')
+            continue
+        lines += [
+            f'{name}, row {row}: {column} is {cells[row]}; expected a label'
+            for row in rows[~good[rows]]
+        ]
+    return tuple(lines)
+
+
 def _labels(name, column, cells, names):
     """(field, values, names): classes where they have names, are text or whole."""
-    if len(names):
-        return 'label', cells.astype(np.int32), names
-    if cells.dtype.kind == 'f':
-        return 'target', cells.astype(np.float32).reshape(len(cells), -1), (column,)
-    if cells.dtype.kind not in 'iubU' or cells.ndim != 1:
-        raise UserError(f'{name}: {column} holds neither classes nor numbers.')
+    try:
+        values = np.asarray(cells)
+    except ValueError:  # lists of several lengths
+        values = np.array(None)
+    if len(names) and values.ndim == 1:
+        return 'label', values.astype(np.int32), names
+    if values.dtype.kind == 'f' and len(values):
+        values = values.astype(np.float32).reshape(len(values), -1)
+        numbered = [f'{column}_{number}' for number in range(values.shape[1])]
+        return 'target', values, numbered if len(numbered) > 1 else (column,)
+    if values.dtype.kind not in 'iubU' or values.ndim != 1:
+        raise UserError(
+            f'{name}: {column} holds neither one class nor numbers in each row; choose '
+            f'another column as HuggingFace.label.'
+        )
     known = sort_classes({str(cell) for cell in cells})
     place = {text: number for number, text in enumerate(known)}
     return 'label', np.array([place[str(c)] for c in cells], np.int32), known

@@ -1,6 +1,7 @@
 """ImageFolder: pictures sorted into folders by class, split or unsplit."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
@@ -41,31 +42,33 @@ class ImageFolder(Source):
         from trainer.data.photos import Photos, count_channels
         from trainer.data.pictures import SUFFIXES
 
-        listing = list_files(self.folder, SUFFIXES, self.follow_links)
+        root = os.path.expanduser(self.folder)
+        listing = list_files(root, SUFFIXES, self.follow_links)
         layout = Layout(list(listing.sizes), listing.folders)
         classes = layout.class_names
-        self._check_classes(classes, listing)
+        self._check_classes(
+            classes, [*listing.problems, *listing.remarks, *layout.remarks]
+        )
         paths = [path for _, _, path in layout.rows]
         labels = np.searchsorted(classes, [name for _, name, _ in layout.rows])
         name = printable(self.folder)
         rows = cut(name, split, layout.splits(labels, self.test_fraction))
         return Photos(
             f'{name} [{split}]',
-            self.folder,
+            root,
             [paths[row] for row in rows],
             {'label': labels[rows]},
-            count_channels(self.folder, paths),
+            count_channels(root, paths),
             [listing.sizes[paths[row]] for row in rows],
             class_names=tuple(map(printable, classes)),
             problems=_inside(name, listing.problems),
             remarks=_inside(name, [*listing.remarks, *layout.remarks]),
         )
 
-    def _check_classes(self, classes, listing):
+    def _check_classes(self, classes, reasons):
         name = printable(self.folder)
         if len(classes) > 1:
             return
-        reasons = [*listing.problems, *listing.remarks]
         more = f' Left out: {"; ".join(reasons[:2])}.' if reasons else ''
         if not classes:
             raise UserError(
@@ -118,9 +121,17 @@ class Layout:
 
     @staticmethod
     def _has_splits(below, depth):
-        """A folder 'train' that holds nothing but folders; 'train' may be a class."""
-        train = [parts for parts in below if canonical(parts[depth]) == 'train']
-        return bool(train) and all(len(parts) > depth + 2 for parts in train)
+        """A folder 'train' that holds nothing but folders; 'train' may be a class.
+
+        Or val and test alone, with folders in both.
+        """
+        tops = {canonical(parts[depth]) for parts in below}
+        within = below
+        if 'train' in tops:
+            within = [parts for parts in below if canonical(parts[depth]) == 'train']
+        elif tops != {'val', 'test'}:
+            return False
+        return all(len(parts) > depth + 2 for parts in within)
 
     def _with_splits(self, files, depth):
         kept = [

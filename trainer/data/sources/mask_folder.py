@@ -1,6 +1,7 @@
 """MaskFolder: pictures with a mask file each, for segmentation."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
@@ -71,13 +72,14 @@ class MaskFolder(Source):
         from trainer.data.pictures import SUFFIXES as PICTURES
 
         if self.images and self.masks:
-            return list_files(self.images, PICTURES), list_files(self.masks, SUFFIXES)
+            images, masks = map(os.path.expanduser, (self.images, self.masks))
+            return list_files(images, PICTURES), list_files(masks, SUFFIXES)
         if not self.folder:
             raise UserError(
                 'MaskFolder needs MaskFolder.folder, or both MaskFolder.images and '
                 'MaskFolder.masks.'
             )
-        whole = list_files(self.folder, PICTURES)
+        whole = list_files(os.path.expanduser(self.folder), PICTURES)
         parts = {
             role: {p: s for p, s in whole.sizes.items() if role_of(p) == role}
             for role in ('images', 'masks')
@@ -95,7 +97,7 @@ class MaskFolder(Source):
         if not pairs:
             raise UserError(
                 f'{name} holds no picture with a mask; expected images/NAME.jpg and '
-                f'masks/NAME.png.{more}'
+                f'masks/NAME.png (a JPEG blurs the classes).{more}'
             )
         if len(names) < 2:
             raise UserError(f'{name}: the masks hold one class only, {names[0]}.{more}')
