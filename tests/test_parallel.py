@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import types
 
 import jax
 import pytest
@@ -104,6 +105,48 @@ def test_each_device_holds_its_part_of_the_state(monkeypatch):
     assert facts['here'] / facts['all'] < (1 + 0.05) / 8
     assert facts['all-gather'] > 10  # parameters, where they are used
     assert facts['all-reduce'] + facts['reduce-scatter'] > 10  # gradients, statistics
+
+
+def gpus(machines, each):
+    """As jax shows them: a machine is a slice of its own."""
+    kind = {'platform': 'gpu', 'device_kind': 'NVIDIA H100 80GB HBM3'}
+    return [
+        types.SimpleNamespace(id=n, process_index=n, slice_index=n // each, **kind)
+        for n in range(machines * each)
+    ]
+
+
+@pytest.mark.parametrize('shape', [(32, 1, 1), (4, 8, 1), (1, 32, 1), (2, 4, 4)])
+def test_machines_of_gpus_make_a_mesh_whose_inner_axes_stay_in_one(shape):
+    mesh = parallel.arrange(shape, gpus(4, 8))
+    assert mesh.shape == shape
+    assert {device.id for device in mesh.flat} == set(range(32))
+    if shape == (4, 8, 1):
+        assert [device.slice_index for device in mesh[2].flat] == [2] * 8
+    if shape == (2, 4, 4):  # two machines of every fsdp group
+        spans = {d.slice_index for d in mesh[0].flat}
+        assert len(spans) == 2
+
+
+def test_machines_with_unequal_numbers_of_gpus_make_a_mesh():
+    mesh = parallel.arrange((6, 1, 1), gpus(2, 3)[:5] + gpus(3, 3)[6:7])
+    assert len({device.id for device in mesh.flat}) == 6
+
+
+def test_the_axes_of_a_tpu_are_split_where_the_layout_asks():
+    chips = [
+        types.SimpleNamespace(
+            id=n,
+            platform='tpu',
+            device_kind='TPU v6 lite',
+            coords=(n % 4, n // 4, 0),
+            core_on_chip=0,
+            process_index=n // 4,
+            slice_index=0,
+        )
+        for n in range(16)
+    ]
+    assert parallel.arrange((2, 8, 1), chips).shape == (2, 8, 1)
 
 
 def test_devices_that_do_not_divide_are_refused():

@@ -4,7 +4,9 @@ Knows nothing of models or data: arrays only. One CPU is a mesh of one. Which pa
 a state lie where is `sharding.py`.
 """
 
+import collections
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -13,6 +15,7 @@ import gin
 import jax
 import numpy as np
 from annotated_types import Ge
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from trainer.errors import UserError
@@ -54,7 +57,32 @@ def make_mesh(layout: Parallel) -> Mesh:
     check_devices(layout)
     data = batch_devices(layout) // layout.fsdp
     automatic = (jax.sharding.AxisType.Auto,) * len(AXES)
-    return jax.make_mesh((data, layout.fsdp, layout.model), AXES, automatic)
+    arranged = arrange((data, layout.fsdp, layout.model), jax.devices())
+    return Mesh(arranged, AXES, axis_types=automatic)
+
+
+def arrange(shape: tuple[int, ...], devices: Sequence[jax.Device]) -> np.ndarray:
+    """The devices as an array of that shape, neighbours where the links are fast.
+
+    `jax.make_mesh` splits no axis of most TPUs, and refuses several slices: to jax each
+    machine with GPUs is one. The first axes that can be run between slices.
+    """
+    slices = collections.Counter(getattr(one, 'slice_index', 0) for one in devices)
+    if len(slices) == 1:
+        return mesh_utils.create_device_mesh(
+            shape, devices, allow_split_physical_axes=True
+        )
+    if len({*slices.values()}) > 1:  # of unequal sizes, which no axis can run between
+        ordered = sorted(devices, key=lambda one: one.id)
+        return np.asarray(ordered, dtype=object).reshape(shape)
+    between, left = [], len(slices)
+    for size in shape:
+        between.append(math.gcd(size, left))
+        left //= between[-1]
+    within = [size // outer for size, outer in zip(shape, between, strict=True)]
+    return mesh_utils.create_hybrid_device_mesh(
+        within, between, devices, allow_split_physical_axes=True
+    )
 
 
 def check_devices(layout: Parallel) -> None:
