@@ -170,7 +170,8 @@ def experiment_of(directory: pathlib.Path) -> Experiment:
     if not (directory / rundir.CONFIG_GIN).exists():
         raise UserError(
             f'{directory} has no {rundir.CONFIG_GIN}: its run was begun in Python with '
-            f'no gin file. Build its Experiment there again (docs/python.md).'
+            f'parts that no gin file can name. Register them with @gin.register in a '
+            f'module of their own, or build its Experiment again (docs/python.md).'
         )
     experiment = load([str(directory / rundir.CONFIG_GIN)])
     experiment = pretrained.expecting(experiment, directory)

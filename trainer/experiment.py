@@ -156,8 +156,9 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
         raise UserError('\n'.join(map(str, examination.errors)))
     try:
         resolved = resolve(examination.config)
-        source = read_from(examination, resolved.origins)
-        return Experiment(**resolved.arguments, source=source)
+        experiment = Experiment(**resolved.arguments)
+        source = read_from(examination, resolved.origins, describe(experiment))
+        return dataclasses.replace(experiment, source=source)
     except UserError:
         raise
     except Exception as error:

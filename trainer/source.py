@@ -25,14 +25,18 @@ class Source:
       operative_gin: everything that is used, defaults included.
       origins: 'file:line' or 'command line' of each value that was asked for, by its
         key in `describe`; a value that is a macro has the macro's.
+      config: what `describe` said of the experiment that was read.
     """
 
     config_gin: str
     operative_gin: str
     origins: dict[str, str]
+    config: dict[str, object]
 
 
-def read_from(examination: Examination, origins: dict[str, str]) -> Source:
+def read_from(
+    examination: Examination, origins: dict[str, str], described: dict[str, object]
+) -> Source:
     """The source of an experiment whose config has been checked."""
     config, imports = examination.config, examination.imports
     used = [binding for binding in config if binding in examination.used]
@@ -43,6 +47,7 @@ def read_from(examination: Examination, origins: dict[str, str]) -> Source:
         config_gin=_written_by_gin(imports, asked),
         operative_gin=_written_by_gin(imports, [*macros, *operative]),
         origins=origins,
+        config=described,
     )
 
 

@@ -14,6 +14,7 @@ from trainer.errors import UserError
 from trainer.experiment import Experiment, describe
 from trainer.job import Job, open_job
 from trainer.lock import check_writable, locked
+from trainer.replay import replayable
 from trainer.run import Run
 from trainer.signals import Stop, stop_on_signals
 from trainer.trackers import Trackers
@@ -46,7 +47,7 @@ def train(
       TrainingFailed: the loss was not finite, or the last checkpoint not written.
       Interrupted: a signal came; the same call goes on.
     """
-    console = console or Console()
+    console, experiment = console or Console(), replayable(experiment)
     roll_call.check_config(describe(experiment))
     if experiment.seeds:
         _check_alone()

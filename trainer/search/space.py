@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 import gin
 from annotated_types import Ge
 
+from trainer.description import describe
+from trainer.errors import UserError
+
 STUDY_FILES = {'journal': 'study.journal', 'sqlite': 'study.db'}  # by storage
 RANGES = ('log', 'uniform', 'int')
 PLAIN = (bool, int, float, str, type(None))
@@ -114,3 +117,17 @@ def at(choices: Sequence, place: float) -> float:
     if kind == 'uniform':
         return value
     return math.floor(value) if place < 0 else math.ceil(value)
+
+
+def check_searchable(experiment) -> None:
+    """Raises UserError where there is no space, or no config that has it."""
+    if experiment.search is None or experiment.source is None:
+        raise UserError(
+            'There is nothing to search: set Experiment.search = @Search() and '
+            'Search.space in a config, as configs/search/resnet18.gin does.'
+        )
+    if experiment.source.config != describe(experiment):
+        raise UserError(
+            'A search tries values of a config, and this experiment was changed since '
+            'it was loaded; give the changes to load as bindings.'
+        )

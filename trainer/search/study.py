@@ -23,7 +23,7 @@ from trainer.lock import RunLock, holder
 from trainer.search.edges import open_ends
 from trainer.search.methods import NAME, make_pruner, make_sampler, open_storage
 from trainer.search.page import write_page
-from trainer.search.space import place_of
+from trainer.search.space import check_searchable, place_of
 from trainer.search.trial import Pruned, Trial, bindings_of, load_trial, suggested
 from trainer.signals import Stop
 from trainer.verdicts import make_tracker
@@ -56,11 +56,7 @@ def search(
       TrainingFailed: no trial came to an end.
       Interrupted: a signal came; the same call goes on.
     """
-    if experiment.search is None or experiment.source is None:
-        raise UserError(
-            'There is nothing to search: set Experiment.search = @Search() and '
-            'Search.space in a config, as configs/search/resnet18.gin does.'
-        )
+    check_searchable(experiment)
     folder = workdir or f'runs/{experiment.name}_search'
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = Study(experiment, files.make_folder('workdir', folder))
