@@ -1,7 +1,9 @@
 """What several processes agree on, seen from one of them: the others are made up."""
 
+import ast
 import os
 import pathlib
+import re
 import signal
 import time
 import types
@@ -9,12 +11,17 @@ import types
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import yaml
 
+import models
 from trainer import lock, parallel, processes, roll_call, signals, state_files
 from trainer.errors import TrainingFailed, UserError
 from trainer.experiment import load
 from trainer.manifest import Damaged
+from trainer.network import make_network
+from trainer.parallel import Parallel
 from trainer.saver import Saver
+from trainer.sharding import ruled
 from trainer.train import train
 
 
@@ -143,7 +150,35 @@ def test_processes_that_share_a_part_of_a_part_are_refused():
         parallel.share(mesh(2, 1, 3, per_process=2))
 
 
+GUIDE = (pathlib.Path(__file__).parents[1] / 'docs/tpu.md').read_text()
+
+
 def test_the_flags_are_told_in_the_guide():
-    guide = pathlib.Path(__file__).parents[1] / 'docs/tpu.md'
     for flag in ('coordinator', 'process_id', 'num_processes', 'join_seconds'):
-        assert f'--{flag}' in guide.read_text()
+        assert f'--{flag}' in GUIDE
+
+
+def test_the_rules_of_the_guide_cut_both_layers_of_every_block():
+    (rules,) = re.findall(r'^Parallel\.rules = (\{.*?^\})', GUIDE, re.M | re.S)
+    make = models.catalog.maker('vit_ti16')
+    network = make_network(make, input_shape=(64, 64, 3), num_outputs=10)
+    layout = Parallel(model=2, rules=ast.literal_eval(rules))
+    assert len(ruled(network.parameter_shapes, layout)) == 2 * 12
+
+
+def test_the_commands_of_the_guide_can_train_what_they_name():
+    """Digits are few: a batch has to be made of them, and divide over 32 devices."""
+    batches = [int(batch) for batch in re.findall(r'--gin\.BATCH=(\d+)', GUIDE)]
+    assert batches
+    assert all(batch <= 1293 and batch % 32 == 0 for batch in batches)
+
+
+def test_the_guide_asks_for_as_many_chips_as_its_slice_has():
+    (job_set,) = re.findall(r'^```yaml\n(.*?)^```', GUIDE, re.M | re.S)
+    (slice_,) = yaml.safe_load(job_set)['spec']['replicatedJobs']
+    job = slice_['template']['spec']
+    pod = job['template']['spec']
+    rows, columns = pod['nodeSelector']['cloud.google.com/gke-tpu-topology'].split('x')
+    chips = pod['containers'][0]['resources']['limits']['google.com/tpu']
+    assert job['parallelism'] == job['completions'] == int(rows) * int(columns) / chips
+    assert f'--tpu-topology={rows}x{columns} --num-nodes={job["parallelism"]}' in GUIDE
