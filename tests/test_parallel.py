@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from tests.test_resume import EIGHT, ROOT, finish, timeless
-from trainer import parallel, sharding
+from trainer import feeding, parallel, sharding
 from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.job import open_job
@@ -161,6 +161,17 @@ def test_they_are_refused_before_a_batch_is_divided_over_them(layout):
     experiment = dataclasses.replace(load(['configs/mlp.gin']), parallel=layout)
     with pytest.raises(UserError, match=r'does not make the 1 devices'):
         open_job(experiment, ())
+
+
+def test_a_run_is_scored_on_devices_that_it_was_not_made_for(monkeypatch):
+    monkeypatch.setattr(jax, 'device_count', lambda: 8)
+    odd = ['Images.batch = 50', 'Experiment.accumulate = 5', 'Parallel.fsdp = 3']
+    experiment = load(['configs/mlp.gin'], odd)
+    fitting = feeding.for_scoring(experiment)
+    assert {images.batch for images in fitting.roles.values()} == {56}
+    assert (fitting.accumulate, fitting.parallel) == (1, Parallel())
+    two = dataclasses.replace(experiment, parallel=Parallel(fsdp=2))
+    assert feeding.for_scoring(two).parallel.fsdp == 2
 
 
 KERNEL = {'a/kernel': (4, 4)}

@@ -4,7 +4,6 @@ The numbers are the same for any batch size and any number of devices.
 """
 
 import contextlib
-import dataclasses
 import pathlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,6 @@ import jax
 from trainer import (
     feeding,
     files,
-    parallel,
     pretrained,
     processes,
     resume,
@@ -175,9 +173,7 @@ def experiment_of(directory: pathlib.Path) -> Experiment:
         )
     experiment = load([str(directory / rundir.CONFIG_GIN)])
     experiment = pretrained.expecting(experiment, directory)
-    if parallel.fits(experiment.parallel):
-        return experiment
-    return dataclasses.replace(experiment, parallel=parallel.Parallel())
+    return feeding.for_scoring(experiment)
 
 
 def chosen_step(store: CheckpointStore, checkpoint: str) -> int:

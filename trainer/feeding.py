@@ -4,6 +4,7 @@ Knows data sets, steps and the mesh; no model and no file.
 """
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,6 +14,7 @@ from jax.sharding import Mesh
 from trainer import parallel, resident
 from trainer.data import Dataset
 from trainer.data.facts import MEANINGS
+from trainer.data.images import Images
 from trainer.divergence import batch_of
 from trainer.errors import UserError
 from trainer.experiment import Experiment
@@ -40,6 +42,36 @@ def open_datasets(
             resident.check_resident(datasets[split])
         _check_same_kind(datasets['train'], datasets[split], split)
     return datasets
+
+
+def for_scoring(experiment: Experiment) -> Experiment:
+    """A trained experiment as the devices that are here can score it.
+
+    No score depends on the layout or on the size of a batch, so that batches may be a
+    little larger where they do not divide.
+    """
+    layout = experiment.parallel
+    layout = layout if parallel.fits(layout) else parallel.Parallel()
+
+    def even(images: Images | None) -> Images | None:
+        if images is None:
+            return None
+        size = parallel.divisible(images.batch, layout)
+        return dataclasses.replace(images, batch=size)
+
+    further = {
+        name: dataclasses.replace(one, data=even(one.data))
+        for name, one in experiment.evaluations.items()
+    }
+    return dataclasses.replace(
+        experiment,
+        parallel=layout,
+        accumulate=1,
+        train_data=even(experiment.train_data),
+        eval_data=even(experiment.eval_data),
+        test_data=even(experiment.test_data),
+        evaluations=further,
+    )
 
 
 def _check_same_kind(train: Dataset, other: Dataset, split: str) -> None:

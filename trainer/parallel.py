@@ -170,11 +170,17 @@ def batch_devices(layout: Parallel) -> int:
     return jax.device_count() // layout.model
 
 
+def divisible(batch: int, layout: Parallel) -> int:
+    """The smallest batch of at least this size that divides over the devices."""
+    devices = batch_devices(layout)
+    return -(-batch // devices) * devices
+
+
 def check_batch(name: str, batch: int, layout: Parallel) -> None:
     """Raises UserError where a global batch does not divide over the devices."""
     devices = batch_devices(layout)
     if batch % devices:
-        below, above = batch // devices * devices, -(-batch // devices) * devices
+        below, above = batch // devices * devices, divisible(batch, layout)
         valid = f'{below} or {above}' if below else f'{above}'
         raise UserError(
             f'{name}.batch is {batch}, which does not divide over {devices} devices; '
