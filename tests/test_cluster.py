@@ -50,6 +50,7 @@ def test_flags_say_which_of_how_many():
         (['--process_id=1'], 'all three of --coordinator=HOST:PORT'),
         (['--num_processes=2'], 'all three of --coordinator=HOST:PORT'),
         (['--coordinator=a:1', '--process_id=2', '--num_processes=2'], 'at most 1'),
+        (['--process_id=3', '--num_processes=1'], 'at most 0'),
         (['--coordinator=a', '--process_id=1', '--num_processes=2'], "not 'a'"),
         (['--coordinator=a:0', '--process_id=1', '--num_processes=2'], 'HOST:PORT'),
         (['--coordinator=:80', '--process_id=1', '--num_processes=2'], 'HOST:PORT'),

@@ -64,11 +64,11 @@ def cluster_of(flags) -> Cluster | None:
       UserError: the flags do not make sense together, or what is found cannot be read.
     """
     given = flags.coordinator, flags.process_id, flags.num_processes
-    if flags.num_processes == 1:
+    if flags.num_processes == 1 and not flags.process_id:
         return None
     if given == (None, None, None):
         return _detected(flags.join_seconds)
-    if None in given:
+    if None in given and flags.num_processes != 1:
         raise UserError(
             'Several processes need all three of --coordinator=HOST:PORT, '
             '--process_id=I and --num_processes=N, the first and last alike for all.'
