@@ -7,7 +7,7 @@ import time
 import jax
 import pytest
 
-from trainer import bench, footprint
+from trainer import bench, feeding, footprint
 from trainer.console import Console
 from trainer.experiment import load
 from trainer.stopwatch import Stopwatch
@@ -52,6 +52,15 @@ def test_all_figures_are_there_and_are_json():
 
 def test_data_on_the_device_is_measured_too():
     assert measured("Images.cache = 'device'")['images_per_second'] > 0
+
+
+def test_several_steps_go_in_one_dispatch_as_in_a_run(monkeypatch):
+    """Where the data is on a GPU or TPU; ten of them, a line's worth."""
+    monkeypatch.setattr(feeding, 'SCANNING', ('cpu',))
+    found = measured("Images.cache = 'device'")
+    assert found['steps'] % 10 == 0
+    rate = 1000 * found['batch'] / found['step_ms']
+    assert found['images_per_second'] == pytest.approx(rate)
 
 
 def test_no_utilisation_without_a_peak_and_the_reason_is_said():

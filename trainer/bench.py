@@ -50,11 +50,11 @@ def bench(
         job = open_job(experiment, ())
     with advised(job):
         with phases('compile'):
-            step = job.compile_train_step()
+            step, several = job.compile_train_step(), job.compile_train_steps()
         with phases('init'):
             state = jax.block_until_ready(job.init_state())
         with phases('steps'):
-            measured = measure(job, step, state, stop, seconds)
+            measured = measure(job, (step, several), state, stop, seconds)
     known = overview.facts(job, step)
     kept = ('device', 'devices', 'batch', 'parameters', 'flops_per_step', 'step_bytes')
     return {
@@ -68,24 +68,31 @@ def bench(
     }
 
 
-def measure(job: Job, step: Callable, state: TrainState, stop, seconds: float) -> dict:
-    """Figures of the steps alone, under the names of `perf/`; the state is donated."""
-    clock = Stopwatch(ideal=overview.ideal_seconds(job, step))
+def measure(job: Job, programs: tuple, state: TrainState, stop, seconds: float) -> dict:
+    """Figures of the steps alone, under the names of `perf/`; the state is donated.
+
+    Args:
+      job: its data are read.
+      programs: the step, and several in one dispatch or None, compiled.
+      state, stop, seconds: as in `bench`.
+    """
+    clock = Stopwatch(ideal=overview.ideal_seconds(job, programs[0]))
     data, position = job.datasets['train'], (job.experiment.seed, 0)
-    batches = feeding.train_batches(data, job.mesh, position, lambda _: 1)
+    stride = job.longest_stride  # as a run takes them where nothing is due
+    batches = feeding.train_batches(data, job.mesh, position, lambda _: stride)
     with contextlib.closing(batches), contextlib.closing(clock):
 
         def warm(steps: int) -> bool:
-            return steps == WARM_STEPS
+            return steps >= WARM_STEPS
 
         def done(steps: int) -> bool:
             late = bool(stop) or time.perf_counter() >= until
             return steps >= LEAST_STEPS and late
 
-        state, _ = take(step, state, batches, clock, warm)
+        state, _ = take(*programs, state, batches, clock, warm)
         clock.restart()
         until = time.perf_counter() + seconds
-        state, steps = take(step, state, batches, clock, done)
+        state, steps = take(*programs, state, batches, clock, done)
         figures = clock.read(job.experiment.train_data.batch)
     named = {name.removeprefix('perf/'): value for name, value in figures.items()}
     return {'steps': steps, **named}
@@ -93,6 +100,7 @@ def measure(job: Job, step: Callable, state: TrainState, stop, seconds: float) -
 
 def take(
     step: Callable,
+    several: Callable | None,
     state: TrainState,
     batches: Iterator[tuple[dict, int]],
     clock: Stopwatch,
@@ -101,13 +109,13 @@ def take(
     """Trains until `done(steps)`, as the loop does, and waits for the last step."""
     in_flight, steps = deque(), 0
     while not done(steps):
-        batch, _ = clock.next(batches)
+        batch, count = clock.next(batches)
         if len(in_flight) == IN_FLIGHT:
             jax.block_until_ready(in_flight.popleft())
-        state, watch = step(state, batch)
-        clock.sent(watch)
+        state, watch = (several if count > 1 else step)(state, batch)
+        clock.sent(watch, count)
         in_flight.append(watch)
-        steps += 1
+        steps += count
     return jax.block_until_ready(state), steps
 
 

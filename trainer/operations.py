@@ -82,9 +82,11 @@ def traced(
     options.python_tracer_level = 0  # else each call of Python is traced and slower
     with contextlib.closing(batches), contextlib.closing(Stopwatch()) as clock:
         warm = bench.WARM_STEPS
-        state, _ = bench.take(step, state, batches, clock, lambda steps: steps == warm)
+        state, _ = bench.take(
+            step, None, state, batches, clock, lambda steps: steps == warm
+        )
         with jax.profiler.trace(str(folder), profiler_options=options):
-            _, steps = bench.take(named, state, batches, clock, done)
+            _, steps = bench.take(named, None, state, batches, clock, done)
     return steps, max(folder.rglob('*.xplane.pb'), key=lambda p: p.stat().st_mtime)
 
 
