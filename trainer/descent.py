@@ -6,7 +6,7 @@ expressions that must match a whole name; knows no model and no optimizer by nam
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated
 
 import gin
@@ -93,14 +93,14 @@ def scaled(
     return optax.chain(optimizer, optax.stateless(scale))
 
 
-def checked(patterns: Sequence[str]) -> Sequence[str]:
-    """The expressions of `Experiment.freeze` themselves.
+def checked(patterns: Collection[str], what: str = FREEZE) -> Collection[str]:
+    """The expressions of `Experiment.freeze`, or of another setting, themselves.
 
     Raises:
       UserError: one is no regular expression.
     """
     for pattern in patterns:
-        _compiled(pattern, FREEZE)
+        _compiled(pattern, what)
     return patterns
 
 

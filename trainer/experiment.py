@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Interval
 from flax import nnx
 
 from trainer.data.images import Images
-from trainer.descent import Average
+from trainer.descent import Average, checked
 from trainer.description import describe
 from trainer.divergence import Divergence
 from trainer.errors import UserError
@@ -23,7 +23,7 @@ from trainer.lint.run_name import refused
 from trainer.optimizers import adamw
 from trainer.parallel import Parallel
 from trainer.profiler import Profile
-from trainer.resolution import refusal, resolve
+from trainer.resolution import Resolved, refusal, resolve, spoken_by
 from trainer.saver import Checkpoints
 from trainer.schedules import warmup_cosine
 from trainer.search.space import Search
@@ -82,7 +82,8 @@ class Experiment:
       source: what `load` has read; None for an experiment built in Python.
 
     Raises:
-      UserError: a name that is empty, says nothing or cannot name a directory.
+      UserError: a name that is empty, says nothing or cannot name a directory; an
+        expression that is none; a seed that is there twice.
     """
 
     name: str
@@ -135,6 +136,14 @@ class Experiment:
         if message:
             raise UserError(f'Experiment.name = {self.name!r} {message}')
         check_names(self.evaluations)
+        checked(self.freeze)
+        checked(self.rates, 'Experiment.rates')
+        twice = [seed for seed in self.seeds if list(self.seeds).count(seed) > 1]
+        if twice:
+            raise UserError(
+                f'Experiment.seeds = {tuple(self.seeds)} has {twice[0]} twice; each '
+                f'seed is one run.'
+            )
 
 
 def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
@@ -156,7 +165,7 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
         raise UserError('\n'.join(map(str, examination.errors)))
     try:
         resolved = resolve(examination.config)
-        experiment = Experiment(**resolved.arguments)
+        experiment = _built(resolved)
         source = read_from(examination, resolved.origins, describe(experiment))
         return dataclasses.replace(experiment, source=source)
     except UserError:
@@ -165,3 +174,14 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
         raise refusal(error, {}, examination.place) from error
     finally:
         gin.clear_config()
+
+
+def _built(resolved: Resolved) -> Experiment:
+    """The experiment; what it refuses is told with the place where that was written."""
+    try:
+        return Experiment(**resolved.arguments)
+    except UserError as error:
+        said = spoken_by(error)
+        name = said.partition(' ')[0].removeprefix('Experiment.')
+        place = resolved.origins.get(name)
+        raise UserError(f'{place}: {said}' if place else said) from error

@@ -5,7 +5,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from types import FunctionType, MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import gin
 import optax
@@ -34,11 +34,29 @@ UNSUITABLE = frozenset(
 )
 
 
+@functools.cache
+def offered_by_optax() -> Mapping[str, Callable]:
+    """The optimizers that can be named: those whose first argument is a schedule."""
+    offered = {}
+    for module in (optax.contrib, optax):
+        for name, function in vars(module).items():
+            if not name.startswith(('_', 'scale_by_')) and _takes_schedule(function):
+                offered[name] = function
+    names = sorted(offered.keys() - UNSUITABLE)
+    return MappingProxyType({name: offered[name] for name in names})
+
+
+def _takes_schedule(function: Any) -> bool:
+    if not isinstance(function, FunctionType | functools.partial):
+        return False
+    return next(iter(inspect.signature(function).parameters), '') == 'learning_rate'
+
+
 @gin.register
 def optax_optimizer(
     learning_rate: optax.Schedule,
     *,
-    name: str,
+    name: Literal[*offered_by_optax()],
     arguments: dict[str, Any] | None = None,
     clip_norm: Clip = None,
 ) -> optax.GradientTransformation:
@@ -65,24 +83,6 @@ def optax_optimizer(
     masks = {'mask', 'weight_decay_mask'} & set(accepted)
     given = {mask: decayed for mask in masks} | given
     return clipped(offered[name](learning_rate, **given), clip_norm)
-
-
-@functools.cache
-def offered_by_optax() -> Mapping[str, Callable]:
-    """The optimizers that can be named: those whose first argument is a schedule."""
-    offered = {}
-    for module in (optax.contrib, optax):
-        for name, function in vars(module).items():
-            if not name.startswith(('_', 'scale_by_')) and _takes_schedule(function):
-                offered[name] = function
-    names = sorted(offered.keys() - UNSUITABLE)
-    return MappingProxyType({name: offered[name] for name in names})
-
-
-def _takes_schedule(function: Any) -> bool:
-    if not isinstance(function, FunctionType | functools.partial):
-        return False
-    return next(iter(inspect.signature(function).parameters), '') == 'learning_rate'
 
 
 def _check_name(place: str, name: str, choices: Collection[str]) -> None:

@@ -41,10 +41,15 @@ def resolve(config: Config, root: str = names.ROOT) -> Resolved:
 
 def refusal(error: Exception, bound: dict[str, Binding], place: Place) -> UserError:
     """What something said when it was built, at the binding that it speaks of."""
-    said = str(error).split('\n  In call to configurable')[0]
+    said = spoken_by(error)
     spoken = [b.place for name, b in bound.items() if name in said]
     kind = '' if isinstance(error, ValueError) else f'{type(error).__name__}: '
     return UserError(f'{spoken[0] if spoken else place}: {kind}{one_line(said)}')
+
+
+def spoken_by(error: Exception) -> str:
+    """What an error says without the line that gin adds of where it was raised."""
+    return str(error).split('\n  In call to configurable')[0]
 
 
 class _Resolver:

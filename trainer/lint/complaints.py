@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from trainer.lint import names
 from trainer.lint.config import Config
-from trainer.lint.finding import Finding, Place
+from trainer.lint.finding import COMMAND_LINE, Finding, Place
 from trainer.lint.nearest import hint
 from trainer.lint.statements import Binding, Macro, Reference, shown, walk
 from trainer.lint.usage import FILLED_IN, Call, Usage, missing, usage
@@ -59,7 +59,7 @@ def unused(
     A binding that an earlier file's settings would have used, had a later file or the
     command line not replaced them, is no mistake.
     """
-    idle = [b for b in config if b not in found.used and not _read(b, config)]
+    idle = [b for b in config if b not in found.used and not _excused(b, config)]
     earlier = list(_earlier_usages(bindings)) if idle else []
     replaced = [b for b in idle if any(b in then.used for then in earlier)]
     for binding in idle:
@@ -70,11 +70,20 @@ def unused(
         yield _set_aside(replaced, then, config)
 
 
-def _read(binding: Binding, config: Config) -> bool:
-    """Whether a macro stands in some value, be that one used or not."""
+def _excused(binding: Binding, config: Config) -> bool:
+    """Whether a file sets a macro that stands in some value, be that one used or not.
+
+    On the command line it is what somebody wants just now.
+    """
+    typed = binding.place.document == COMMAND_LINE
+    return bool(not typed and _readers(binding, config))
+
+
+def _readers(binding: Binding, config: Config) -> list[Binding]:
+    """Where a macro stands in a value."""
     if not binding.is_macro:
-        return False
-    return any(Macro(binding.name) in list(walk(other.value)) for other in config)
+        return []
+    return [other for other in config if Macro(binding.name) in walk(other.value)]
 
 
 def _earlier_usages(bindings: Sequence[Binding]) -> Iterator[Usage]:
@@ -88,6 +97,9 @@ def _idle(binding: Binding, config: Config, found: Usage) -> str:
     if binding.is_macro:
         macros = {m.name for b in config for m in walk(b.value) if isinstance(m, Macro)}
         keys = [c.key(binding.name) for c in found.calls if _takes(c, binding.name)]
+        readers = _readers(binding, config)
+        if readers:
+            return f'{binding} has no effect: {readers[0]}, which reads it, is not used'
         advice = f"; did you mean '{keys[0]}'?" if keys else hint(binding.name, macros)
         return f'{binding}: nothing reads %{binding.name}{advice}'
     _, full, parameter = Config.key(binding)
@@ -108,12 +120,22 @@ def _takes(call: Call, parameter: str) -> bool:
 def _set_aside(idle: Sequence[Binding], then: Usage, config: Config) -> Finding:
     """One line for all that a replacement has made idle."""
     listed = ', '.join(map(str, idle[:6])) + (', ...' if len(idle) > 6 else '')
-    holders = [config.held[Config.key(b)] for b in then.used if _replaced(b, config)]
+    gone = [binding for binding in then.used if _replaced(binding, config)]
+    causes = [binding for binding in gone if _leads_to(binding, idle[0])]
+    holders = [config.held[Config.key(binding)] for binding in causes or gone]
     # What replaced a reference is more likely the cause than what replaced a number.
     holders.sort(key=lambda holder: (not _refers(holder), str(holder)))
     by = f'; {holders[0].place} replaced {holders[0]}' if holders else ''
     verb = 'is' if len(idle) == 1 else 'are'
     return Finding(idle[0].place, f'{listed} {verb} not used{by}', 'info')
+
+
+def _leads_to(binding: Binding, idle: Binding) -> bool:
+    """Whether a value names the macro, or what is bound."""
+    if idle.is_macro:
+        return Macro(idle.name) in walk(binding.value)
+    named = (item for item in walk(binding.value) if isinstance(item, Reference))
+    return any(names.matching(r.name) == names.matching(idle.name) for r in named)
 
 
 def _replaced(binding: Binding, config: Config) -> bool:
