@@ -3,6 +3,7 @@
 import collections
 import copy
 import dataclasses
+import shutil
 
 import jax
 import pytest
@@ -98,3 +99,24 @@ def test_what_cannot_be_compiled_is_said_where_it_is_needed():
     job.compile_ahead()
     with pytest.raises(ValueError, match='this loss is broken'):
         job.compile_train_step()
+
+
+def test_a_second_start_and_a_resumed_run_find_every_program(tmp_path, juniper):
+    """None is compiled anew, which is what makes them fast."""
+    arguments = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=0.2']
+    arguments += ['--gin.Experiment.save_every=0.1', '--gin.MLP.hidden_dim=16']
+
+    def kept(run):
+        place = f'--workdir={tmp_path / run}'
+        done = juniper(*arguments, place, JUNIPER_CACHE=tmp_path / 'cache')
+        assert done.returncode == 0, done.stderr
+        files = (tmp_path / 'cache/xla').iterdir()
+        return {file.name for file in files if not file.name.endswith('-atime')}
+
+    first = kept('first')
+    assert len(first) > 5
+    assert kept('second') == first
+    (tmp_path / 'first/results.json').unlink()
+    shutil.rmtree(tmp_path / 'first/checkpoints/2')
+    assert kept('first') == first
+    assert 'going on from step 1' in (tmp_path / 'first/log.txt').read_text()
