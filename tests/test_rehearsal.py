@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from trainer import judgements
+from trainer import feeding, judgements
 from trainer.experiment import load
 from trainer.rehearsal import Rehearsal
 from trainer.tasks.classification import Classification
@@ -26,6 +26,12 @@ def rehearse(given, directory):
 
 def wrong(rehearsal):
     return [f for f in rehearsal.findings if f.status != 'ok']
+
+
+def test_data_on_a_gpu_or_tpu_is_rehearsed_step_by_step(tmp_path, monkeypatch):
+    """Where a run would take ten steps in one dispatch."""
+    monkeypatch.setattr(feeding, 'SCANNING', ('cpu',))
+    assert wrong(rehearse(experiment("Images.cache = 'device'"), tmp_path)) == []
 
 
 def test_a_good_config_has_no_findings_and_leaves_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from trainer import feeding
 from trainer.console import Console
 from trainer.errors import TrainingFailed
 from trainer.experiment import load
@@ -27,8 +28,12 @@ def test_fast_evaluates_two_batches_at_most():
     assert hits == pytest.approx(round(hits))
 
 
-def test_one_batch_is_learnt(capsys):
-    steps = overfit(experiment(), stop=Stop(), console=Console())
+@pytest.mark.parametrize('cache', ['auto', 'device'])
+def test_one_batch_is_learnt(capsys, monkeypatch, cache):
+    """Of data on a GPU or TPU too, where a run takes several steps in one dispatch."""
+    monkeypatch.setattr(feeding, 'SCANNING', ('cpu',))
+    given = experiment(f"Images.cache = '{cache}'")
+    steps = overfit(given, stop=Stop(), console=Console())
     assert f'is learnt after {steps} steps' in capsys.readouterr().out
 
 

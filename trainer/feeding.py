@@ -126,6 +126,13 @@ def train_batches(
             yield parallel.place(batch, mesh), 1
 
 
+def single_batches(
+    dataset: Dataset, mesh: Mesh, seed: int
+) -> Iterator[tuple[dict, int]]:
+    """`train_batches` from the first step on, each for one step wherever data lies."""
+    return train_batches(dataset, mesh, (seed, 0), lambda _: 1)
+
+
 def eval_batches(dataset: Dataset, mesh: Mesh) -> Iterator[dict]:
     """Global batches that hold every example once."""
     share = parallel.share(mesh)

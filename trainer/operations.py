@@ -67,8 +67,8 @@ def traced(
     job: Job, step: Callable, state: TrainState, stop, folder: pathlib.Path
 ) -> tuple[int, pathlib.Path]:
     """Warms up, and traces; the steps in the trace, and its file."""
-    data, position = job.datasets['train'], (job.experiment.seed, 0)
-    batches = feeding.train_batches(data, job.mesh, position, lambda _: 1)
+    data, seed = job.datasets['train'], job.experiment.seed
+    batches = feeding.single_batches(data, job.mesh, seed)
     numbers = itertools.count(bench.WARM_STEPS + 1)
 
     def named(state, batch):

@@ -102,8 +102,8 @@ def swept(job: Job) -> Job:
 def trained(job: Job, stop) -> list[float]:
     """The loss of each step, until it is far above its least or no number."""
     step, state, losses = job.compile_train_step(), job.init_state(), []
-    data, position = job.datasets['train'], (job.experiment.seed, 0)
-    batches = feeding.train_batches(data, job.mesh, position, lambda _: 1)
+    data, seed = job.datasets['train'], job.experiment.seed
+    batches = feeding.single_batches(data, job.mesh, seed)
     with contextlib.closing(batches):
         while len(losses) < STEPS:
             batch, _ = next(batches)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from trainer import overview, parallel, steps
+from trainer import feeding, overview, parallel, steps
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import Ending
 from trainer.evaluate import evaluate
@@ -170,7 +170,8 @@ class Rehearsal:
         job = self.job
         self.state = job.init_state()
         before = jax.device_get(self.state.params)
-        batches = job.train_batches()
+        data, seed = job.datasets['train'], job.experiment.seed
+        batches = feeding.single_batches(data, job.mesh, seed)
         losses, norms = [], []
         for _ in range(STEPS):
             began = time.perf_counter()

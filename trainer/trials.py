@@ -7,7 +7,7 @@ import tempfile
 import jax
 import numpy as np
 
-from trainer import steps
+from trainer import feeding, steps
 from trainer.console import Console
 from trainer.data import Dataset
 from trainer.errors import Interrupted, TrainingFailed
@@ -85,7 +85,8 @@ def overfit(
     """
     with console.phases('data'):
         job = one_batch_job(open_job(experiment, splits=()))
-        batch, _ = next(job.train_batches())
+        data, seed = job.datasets['train'], job.experiment.seed
+        batch, _ = next(feeding.single_batches(data, job.mesh, seed))
     with console.phases('compile'), advised(job):
         state, step, first = job.init_state(), job.compile_train_step(), None
     for count in range(1, most_steps + 1):
