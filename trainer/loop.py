@@ -87,7 +87,7 @@ class Loop:
                 if len(in_flight) == IN_FLIGHT:
                     jax.block_until_ready(in_flight.popleft())
                 logged = due(step + count, experiment.log_every, job.total_steps)
-                with tracer.step(step + 1):
+                with tracer.step(step + 1, count):
                     state, watch = self.take(state, batch, count, logged)
                 tracer.sent(step + count, watch)
                 clock.sent(watch, count)

@@ -45,9 +45,10 @@ class Tracer(contextlib.AbstractContextManager):
         self.profile, self.folder = profile, directory / FOLDER
         self.running = False
 
-    def step(self, step: int) -> contextlib.AbstractContextManager:
-        """Around what sends off a step; names it in the trace."""
-        wanted = self.profile is not None and self.profile.first <= step < self._behind
+    def step(self, step: int, count: int = 1) -> contextlib.AbstractContextManager:
+        """Around what sends off a step, or several in one; names it in the trace."""
+        profile = self.profile
+        wanted = profile and profile.first < step + count and step < self._behind
         if wanted and not self.running:
             self._guarded(jax.profiler.start_trace, str(self.folder))
         if not self.running:
