@@ -7,6 +7,7 @@ file, and one import line in `models/__init__.py` or in a config of one's own.
 import difflib
 import fnmatch
 import functools
+import os
 from collections.abc import Callable, Mapping
 
 import jax
@@ -44,7 +45,8 @@ def maker(name: str) -> Callable[..., Net]:
     Raises:
       ValueError: for a name that the table lacks, with the nearest ones.
     """
-    return functools.partial(Net, _find(name), HEADS[name])
+    name = _known(name)
+    return functools.partial(Net, BACKBONES[name], HEADS[name])
 
 
 def create_model(
@@ -109,23 +111,34 @@ def create_backbone(
     """
     joined = f'{family}{variant}'
     name = joined if joined in BACKBONES else f'{family}_{variant}'
-    backbone = _find(name.removesuffix('_'))
+    backbone = BACKBONES[_known(name.removesuffix('_'))]
     build = jax.jit(lambda key: backbone(input_shape, rngs=make_rngs(key)))
     return _with_weights(build(jax.random.key(seed)), pretrained)
 
 
 def _with_weights(net: nnx.Module, pretrained: str | None) -> nnx.Module:
-    if pretrained is not None:
+    if pretrained is True:
+        raise ValueError(
+            'pretrained = True names no weights; give a file of them, or an address '
+            "such as 'hf://timm/resnet18.a1_in1k/model.safetensors'."
+        )
+    if pretrained:
         from models.pretrained.loading import load_pretrained, set_weights
 
-        set_weights(net, load_pretrained(pretrained, net).arrays)
+        set_weights(net, load_pretrained(os.fspath(pretrained), net).arrays)
     return net
 
 
-def _find(name: str) -> Callable[..., nnx.Module]:
-    if name not in BACKBONES:
+def _known(name: str) -> str:
+    """A name as the table has it; capitals, '_' and '-' do not matter."""
+    alike = [known for known in BACKBONES if _bare(known) == _bare(name)]
+    if name not in BACKBONES and len(alike) != 1:
         near = ', '.join(difflib.get_close_matches(name, BACKBONES, cutoff=0.0))
         raise ValueError(
             f'No model is called {name!r}; nearest: {near} (all: models.list_models()).'
         )
-    return BACKBONES[name]
+    return name if name in BACKBONES else alike[0]
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace('_', '').replace('-', '')

@@ -103,7 +103,7 @@ def test_any_kind_of_key_draws_weights(impl):
 
 @pytest.mark.parametrize(
     'words',
-    [('vit', 'ti4'), ('vit_ti4',), ('resnet', '18'), ('convnext', 't'), ('mlp',)],
+    [('vit', 'ti4'), ('vit_ti4',), ('resnet', '18'), ('convnext', 't'), ('MLP',)],
 )
 def test_a_backbone_is_named_by_family_and_variant(words):
     create = functools.partial(models.create_backbone, *words, input_shape=(8, 8, 3))
@@ -141,3 +141,12 @@ def test_a_wrong_name_brings_the_nearest(create, message):
         create()
     assert str(raised.value).startswith(message)
     assert '\n' not in str(raised.value)
+
+
+def test_names_are_taken_as_other_libraries_write_them():
+    create = functools.partial(models.create_model, input_shape=(8, 8, 3))
+    net = nnx.eval_shape(lambda: create('ResNet-18', pretrained=False, num_classes=3))
+    assert net.head.dense.kernel.shape == (512, 3)
+    nnx.eval_shape(lambda: models.create_backbone('efficient_net', 'b0'))
+    with pytest.raises(ValueError, match='True names no weights; give a file'):
+        nnx.eval_shape(lambda: create('mlp', pretrained=True))

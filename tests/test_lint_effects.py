@@ -1,7 +1,10 @@
 """What a config asks for has an effect; what it asks in vain is a mistake."""
 
+import pathlib
+
 import pytest
 
+from trainer.experiment import load
 from trainer.lint.report import check_report
 
 MLP = ['configs/mlp.gin']
@@ -37,3 +40,8 @@ def test_what_a_run_would_refuse_is_one_line_of_the_check(binding, said):
     text, good = check_report(MLP, [binding, *more, *data * ('@Eval' in binding)])
     (line,) = (one for one in text.splitlines()[:-1] if ': info: ' not in one)
     assert not good and line.startswith('command line: ') and said in line
+
+
+def test_one_file_and_one_binding_may_stand_without_lists():
+    assert load('configs/mlp.gin', 'EPOCHS = 2').epochs == 2
+    assert load(pathlib.Path('configs/mlp.gin')).name == 'mlp'

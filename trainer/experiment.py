@@ -4,6 +4,7 @@ Knows which rooms a run has; not how they work. Nothing after `load` sees gin.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
@@ -146,7 +147,7 @@ class Experiment:
             )
 
 
-def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
+def load(files: str | Sequence[str], bindings: str | Sequence[str] = ()) -> Experiment:
     """Reads gin files and bindings into an Experiment of ordinary Python.
 
     References have become `functools.partial`s that hold their bindings, evaluated ones
@@ -154,12 +155,14 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
     modules have registered with gin stays, constants too: it is theirs, not a config's.
 
     Args:
-      files: paths, seen from here or from the repository; later ones win.
+      files: paths, seen from here or from the repository; later ones win. One alone
+        may stand without a list.
       bindings: such as 'EPOCHS = 5'; they win over files, later ones over earlier.
 
     Raises:
       UserError: with every mistake in the config, one a line.
     """
+    files, bindings = map(_several, (files, bindings))
     examination = report.examine(files, bindings)
     if examination.errors:
         raise UserError('\n'.join(map(str, examination.errors)))
@@ -174,6 +177,11 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> Experiment:
         raise refusal(error, {}, examination.place) from error
     finally:
         gin.clear_config()
+
+
+def _several(given: str | os.PathLike | Sequence[str]) -> list[str]:
+    one = isinstance(given, str | os.PathLike)
+    return [os.fspath(given)] if one else list(map(os.fspath, given))
 
 
 def _built(resolved: Resolved) -> Experiment:
