@@ -58,6 +58,11 @@ def test_globs_and_folders_are_sorted(photos):
     ]
 
 
+def test_one_word_may_stand_without_a_list(photos):
+    assert find_images(str(photos)) == find_images(photos) == find_images([photos])
+    assert find_images(photos)
+
+
 def test_grey_and_rgb_are_what_the_run_has(tmp_path):
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes blue, green, red

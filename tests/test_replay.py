@@ -74,7 +74,7 @@ def test_a_run_that_was_made_by_hand_is_scored_without_its_maker(tmp_path):
     results = train(experiment, tmp_path / 'run')
     again = load([str(tmp_path / 'run' / rundir.CONFIG_GIN)])
     assert describe(again) == describe(experiment) == again.source.config
-    scores = evaluate_run(tmp_path / 'run', 'eval')
+    scores = evaluate_run(tmp_path / 'run', 'val')
     assert scores['val/loss'] == results['val/loss']
 
 

@@ -114,7 +114,8 @@ def evaluate_run(
 
     Args:
       directory: the run's.
-      split: 'train', 'eval', 'test' or a name in the config's `evaluations`.
+      split: 'train', 'eval' (or 'val', as its scores are called), 'test' or a name in
+        the config's `evaluations`.
       checkpoint: 'best', 'last' or a step.
       stop: true once a signal has asked to stop; None handles signals here.
 
@@ -125,7 +126,7 @@ def evaluate_run(
       UserError: no run, split or checkpoint of that name, or a damaged checkpoint.
       Interrupted: a signal came; nothing was written.
     """
-    directory = pathlib.Path(directory)
+    directory, split = pathlib.Path(directory), role_of(split)
     job = _open_split(directory, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = processes.told(chosen_step(store, checkpoint))

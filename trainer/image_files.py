@@ -23,14 +23,18 @@ from trainer.transforms import resize
 CHANNELS = (1, 3)  # that a file can be decoded to: grey, RGB
 
 
-def find_images(words: Sequence[str | os.PathLike]) -> list[pathlib.Path]:
+Word = str | os.PathLike
+
+
+def find_images(words: Word | Sequence[Word]) -> list[pathlib.Path]:
     """Paths of image files, in the order in which they are named.
 
     A file is taken whatever it is called. A folder stands for all files below it that
     are called like an image, sorted, hidden ones left out; a glob ('photos/**/*.png')
     for what it matches, sorted. What does not exist stays, for the reader to name.
+    One alone may stand without a list.
     """
-    found = []
+    words, found = [words] if isinstance(words, Word) else words, []
     for word in words:
         path = pathlib.Path(word).expanduser()
         matches = [] if path.exists() else sorted(glob.glob(str(path), recursive=True))

@@ -23,7 +23,7 @@ from trainer.errors import UserError
 from trainer.evaluate import chosen_step, experiment_of
 from trainer.expected import expectation
 from trainer.frames import Frame
-from trainer.image_files import ImageReader, find_images
+from trainer.image_files import ImageReader, Word, find_images
 from trainer.job import Job, make_job
 from trainer.network import Arrays
 from trainer.readable import readable
@@ -35,7 +35,7 @@ Function = Callable[[Arrays, Arrays, jax.Array], dict[str, jax.Array]]
 
 def predict(
     directory: str | os.PathLike,
-    paths: Sequence[str | os.PathLike],
+    paths: Word | Sequence[Word],
     *,
     checkpoint: str = 'best',
     top: int = 5,
@@ -44,7 +44,7 @@ def predict(
 
     Args:
       directory: the run's.
-      paths: files, folders (with all below them) or globs.
+      paths: files, folders (with all below them) or globs, or one of them.
       checkpoint: 'best', 'last' or a step.
       top: how many classes of each image, the likeliest first.
 
