@@ -13,7 +13,6 @@ from trainer import (
     model_commands,
     processes,
     questions,
-    rundir,
 )
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
@@ -59,9 +58,8 @@ def train(flags, argv: Sequence[str], started: float) -> int:
             from trainer.train import train
 
             enable_cache()
-        workdir = flags.workdir
+        workdir = questions.place_of(flags)
         if flags.resume is not None:
-            workdir = rundir.find(flags.resume)
             say(f'resuming {workdir}')
         config = questions.config_of(flags, workdir)
         experiment = load(*config)
@@ -75,9 +73,9 @@ def supervised(flags, argv: Sequence[str]) -> int:
     """Trains in a process of its own, which is started again when it is killed."""
     from trainer.supervisor import supervise
 
-    if flags.workdir is None and flags.resume is None:
+    directory = questions.place_of(flags)
+    if directory is None:
         raise UserError('--restarts needs the run to go on with: give --workdir.')
-    directory = flags.workdir if flags.resume is None else rundir.find(flags.resume)
     return supervise(argv, flags.restarts, pathlib.Path(directory))
 
 
@@ -85,7 +83,7 @@ def check(flags, argv: Sequence[str], started: float) -> int:
     """Finds every mistake in a config; opens no data, except to rehearse."""
     from trainer.lint.report import check_report
 
-    text, good = check_report(*questions.config_of(flags, flags.workdir))
+    text, good = check_report(*questions.config_of(flags, questions.place_of(flags)))
     if flags.rehearse and flags.memory:
         raise UserError('check takes --rehearse or --memory: ask for one at a time.')
     if good and (flags.rehearse or flags.memory):
@@ -103,8 +101,8 @@ def rehearse(flags) -> int:
     from trainer.rehearsal import Rehearsal
 
     enable_cache()
-    experiment = load(*questions.config_of(flags, flags.workdir))
-    directory = pathlib.Path(flags.workdir or 'runs')
+    experiment = load(*questions.config_of(flags, questions.place_of(flags)))
+    directory = pathlib.Path(questions.place_of(flags) or 'runs')
     rehearsal = Rehearsal(experiment, directory).go()
     found = files.plain(rehearsal.as_json())
     say(json.dumps(found, indent=2) if flags.json else rehearsal.text())
@@ -120,7 +118,7 @@ def memory(flags) -> int:
 
     enable_cache()
     found = memory.examine(
-        open_job(load(*questions.config_of(flags, flags.workdir)), ())
+        open_job(load(*questions.config_of(flags, questions.place_of(flags))), ())
     )
     say(json.dumps(found, indent=2) if flags.json else memory.text(found))
     return DONE if found['fits'] else USER_ERROR
@@ -135,7 +133,7 @@ def data(flags, argv: Sequence[str], started: float) -> int:
     from trainer.samples import samples
 
     enable_cache()
-    experiment = load(*questions.config_of(flags, flags.workdir))
+    experiment = load(*questions.config_of(flags, questions.place_of(flags)))
     folder = flags.out or f'reports/data_{experiment.name}'
     directory = files.make_folder('out', folder)
     datasets, closed = data_report.open_data(experiment)
@@ -196,7 +194,7 @@ def trial(name: str, flags, started: float) -> int:
             from trainer.experiment import load
 
             enable_cache()
-        experiment = load(*questions.config_of(flags, flags.workdir))
+        experiment = load(*questions.config_of(flags, questions.place_of(flags)))
         getattr(trials, name)(experiment, stop=stop, console=console)
     return DONE
 

@@ -44,7 +44,7 @@ def measured(flags, started: float, find: Callable, text: Callable) -> int:
 
         enable_cache()
         console = Console(quiet=flags.json, started=started)
-        experiment = load(*questions.config_of(flags, flags.workdir))
+        experiment = load(*questions.config_of(flags, questions.place_of(flags)))
         found = find(experiment, stop=stop, console=console)
     say(json.dumps(found, indent=2) if flags.json else text(found))
     return DONE

@@ -7,6 +7,7 @@ raises an `errors.Ending`. Answers go to stdout, whatever else is said to stderr
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -157,9 +158,23 @@ def run_of(flags, command: str) -> pathlib.Path:
     Raises:
       UserError: neither is given, or there is no such run.
     """
-    if flags.workdir is None and flags.resume is None:
+    place = place_of(flags)
+    if place is None:
         raise UserError(f'{command} needs a run: give --workdir=runs/NAME_TIME.')
-    return rundir.find(flags.resume or flags.workdir)
+    return place if flags.resume is not None else rundir.find(flags.workdir)
+
+
+def place_of(flags) -> str | pathlib.Path | None:
+    """What --resume finds, or --workdir says, whether a run is there or not, or None.
+
+    Raises:
+      UserError: both are given, or --resume finds nothing.
+    """
+    if None not in (flags.resume, flags.workdir):
+        raise UserError('--workdir and --resume both say which run: give one of them.')
+    if flags.resume is not None:
+        return rundir.find(flags.resume)
+    return flags.workdir and os.path.expanduser(flags.workdir)
 
 
 def config_of(flags, workdir) -> tuple[list[str], list[str]]:
