@@ -85,6 +85,21 @@ def test_another_pack_for_other_data_or_transforms(tmp_path):
     assert len(keys) == 5
 
 
+def test_another_pack_for_a_file_of_the_same_size(tmp_path):
+    root = write_classes(tmp_path / 'photos', 4, suffix='.bmp')
+    fields = {'folder': str(root), 'size': 16, 'split': 'all'}
+    before = opened(tmp_path, **fields)
+    first = batches(before)
+    write(root / 'ant/0.bmp', 255 - picture())
+    after = opened(tmp_path, **fields)
+    assert after.fingerprint == before.fingerprint
+    new = batches(after)
+    assert any(
+        (a['image'] != b['image']).any() for a, b in zip(first, new, strict=True)
+    )
+    assert len(list((tmp_path / 'packs').iterdir())) == 2
+
+
 class Broken(list):
     """A reader that fails half way."""
 

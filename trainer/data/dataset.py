@@ -232,10 +232,11 @@ class Dataset:
 
     @functools.cached_property
     def _packed(self):
-        from trainer.data.packed import open_packed, pack_key
+        from trainer.data.packed import open_packed, pack_key, written_at
 
         on_error = self.images.on_error
-        data = f'{self.fingerprint} at {self.source.enough}'
+        files = written_at(self.source)
+        data = f'{self.fingerprint} at {self.source.enough}, files of {files}'
         key = pack_key(data, self.fixed, on_error)
         fixed = Reader(self.examples, self.fixed)
         return open_packed(self.images.cache_dir, key, fixed)

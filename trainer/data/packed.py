@@ -91,7 +91,7 @@ def open_packed(root: str | os.PathLike, key: str, reader) -> Packed:
     Raises:
       UserError: the pack cannot be written.
     """
-    directory = pathlib.Path(root).absolute() / key
+    directory = pathlib.Path(root).expanduser().absolute() / key
     try:
         return Packed(directory)
     except (OSError, ValueError, KeyError) as error:
@@ -111,6 +111,19 @@ def open_packed(root: str | os.PathLike, key: str, reader) -> Packed:
 def pack_key(fingerprint: str, transforms: Sequence[Callable], on_error: str) -> str:
     """Changes with the data and with whatever is done to it before it is packed."""
     return digest(VERSION, fingerprint, on_error, list(map(_describe, transforms)))[:24]
+
+
+def written_at(source) -> str:
+    """Changes when a file of an example is written anew, be it of the same size.
+
+    Args:
+      source: examples, with the `files` of each.
+    """
+    found = hashlib.sha256()
+    for file in itertools.chain.from_iterable(map(source.files, range(len(source)))):
+        with contextlib.suppress(OSError):
+            found.update(b'%d ' % os.stat(file).st_mtime_ns)
+    return found.hexdigest()
 
 
 def _describe(transform):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
@@ -78,7 +79,7 @@ class HuggingFace(Source):
             raise UserError(
                 'HuggingFace needs the library datasets: run `pip install datasets`.'
             ) from error
-        path, files = self.path, self.data_files
+        path, files = os.path.expanduser(self.path), self.data_files
         if path.endswith('.parquet'):
             path, files = 'parquet', path
         datasets.disable_progress_bars()

@@ -1,6 +1,7 @@
 """Tfds: any prepared data set of TensorFlow Datasets, read without TensorFlow."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -34,4 +35,5 @@ class Tfds(Source):
         """Raises UserError for an unknown or unprepared data set, or its split."""
         from trainer.data.tfds_source import open_tfds
 
-        return open_tfds(self.name, split, self.data_dir, self.fields)
+        place = self.data_dir and os.path.expanduser(self.data_dir)
+        return open_tfds(self.name, split, place, self.fields)
