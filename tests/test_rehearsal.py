@@ -45,6 +45,15 @@ def test_a_good_config_has_no_findings_and_leaves_nothing(tmp_path):
     assert 'foretold: ' in rehearsal.text()
 
 
+def test_several_seeds_are_foretold_together(tmp_path):
+    rehearsal = Rehearsal(experiment(seeds=(0, 1, 2)), tmp_path)
+    rehearsal.job = types.SimpleNamespace(total_steps=100)
+    rehearsal.figures = {'step/seconds': 0.5, 'checkpoint/bytes': 10}
+    assert list(rehearsal.foretell()) == []
+    assert rehearsal.figures['run/seconds'] == 150
+    assert rehearsal.figures['run/bytes'] == 3 * rehearsal.kept_checkpoints() * 10
+
+
 class Deaf(nnx.Module):
     """Its outputs do not depend on its images."""
 

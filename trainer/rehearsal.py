@@ -238,10 +238,11 @@ class Rehearsal:
                 yield 'mistake', f'predicted {name} are not finite'
 
     def foretell(self):
-        """Time to the end, and room on the disk."""
-        figures = self.figures
-        figures['run/seconds'] = self.job.total_steps * figures['step/seconds']
-        kept = self.kept_checkpoints()
+        """Time to the end, and room on the disk; of all seeds."""
+        figures, runs = self.figures, max(1, len(self.experiment.seeds))
+        steps = runs * self.job.total_steps
+        figures['run/seconds'] = steps * figures['step/seconds']
+        kept = runs * self.kept_checkpoints()
         needed = figures['run/bytes'] = kept * figures['checkpoint/bytes']
         free = shutil.disk_usage(self.place).free
         yield from judge_disk(kept, needed, free)
