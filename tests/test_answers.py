@@ -30,6 +30,20 @@ def test_lines_of_answers():
     assert list(answers.lines([{'box': [1, 2]}], 'csv')) == ['box\n', '"[1, 2]"\n']
 
 
+def test_a_table_of_objects_has_a_row_for_each():
+    cat = {'label': 'cat', 'score': 0.5, 'bbox': [1.0, 2.0, 3.5, 4.0]}
+    rows = [
+        {'file': 'a', 'objects': []},
+        {'file': 'b', 'objects': [cat, {**cat, 'label': 'dog'}]},
+    ]
+    assert ''.join(answers.lines(rows, 'csv')).splitlines() == [
+        'file,label,score,x,y,width,height',
+        'a,,,,,,',
+        'b,cat,0.5,1.0,2.0,3.5,4.0',
+        'b,dog,0.5,1.0,2.0,3.5,4.0',
+    ]
+
+
 def test_a_device_is_written_to_and_not_replaced():
     assert answers.write(['a\n'], '/dev/null') == 1
     assert not pathlib.Path('/dev/null').is_file()

@@ -5,6 +5,7 @@ Knows rows of plain values by name; nothing of where they come from.
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ from trainer import files
 from trainer.errors import UserError
 
 FORMATS = ('jsonl', 'csv', 'coco')
+OBJECT = ('label', 'score', 'x', 'y', 'width', 'height')  # columns of objects in CSV
 
 
 def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
@@ -23,7 +25,8 @@ def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
 
     Args:
       rows: values by name; a list of such, as in `{'top': [{'label': 'a'}]}`, has
-        CSV columns 'label_1' and so on, all else that is nested is JSON in its cell.
+        CSV columns 'label_1' and so on, `objects`, of which each image has its own
+        number, a row each; all else that is nested is JSON in its cell.
       form: 'jsonl', 'csv', or 'coco': all rows as one JSON list, a line each.
     """
     if form == 'coco':
@@ -35,7 +38,7 @@ def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
         return
     writer = csv.writer(types.SimpleNamespace(write=str), lineterminator='\n')
     names = None
-    for row in map(_flat, rows):
+    for row in map(_flat, itertools.chain.from_iterable(map(_listing, rows))):
         if names is None:
             names = list(row)
             yield writer.writerow(names)
@@ -85,6 +88,16 @@ def write(text: Iterable[str], out: str | os.PathLike | None) -> int:
         raise UserError(
             f'--out={out} cannot be written: {os.strerror(error.errno)}.'
         ) from error
+
+
+def _listing(row: dict) -> list[dict]:
+    """A row for each object of an image; one with empty cells where it has none."""
+    if 'objects' not in row:
+        return [row]
+    rest = {name: value for name, value in row.items() if name != 'objects'}
+    found = ((o['label'], o['score'], *o['bbox']) for o in row['objects'])
+    rows = [{**rest, **dict(zip(OBJECT, cells, strict=True))} for cells in found]
+    return rows or [{**rest, **dict.fromkeys(OBJECT)}]
 
 
 def _flat(row: dict) -> dict:
