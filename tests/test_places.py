@@ -1,4 +1,4 @@
-"""Which run a command means: --workdir and --resume, wherever they may stand."""
+"""Which run a command means by --workdir and --resume, and what flags are called."""
 
 import pathlib
 
@@ -39,3 +39,18 @@ def test_two_flags_for_one_run_are_refused():
     parse(['main.py', '--workdir=a', '--resume=b'])
     with pytest.raises(UserError, match='both say which run'):
         questions.place_of(FLAGS)
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--epochs=5'], 'no flag --epochs; say --gin.EPOCHS=10.'),
+        (['--batch-size', '8'], 'no flag --batch-size; say --gin.BATCH=64.'),
+        (['train', '--model=vit'], 'say --gin_file=configs/models/resnet18.gin after'),
+        (['--workdr=x'], 'did you mean --workdir?'),
+    ],
+)
+def test_flags_of_other_systems_are_told_what_they_are_here(words, said, capsys):
+    assert main.main(['main.py', '--gin_file=configs/mlp.gin', *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

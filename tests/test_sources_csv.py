@@ -116,6 +116,7 @@ def test_bad_rows_are_named_by_line_and_left_out(table, capsys):
         ('', r'table\.csv is empty'),
         ('name,label\nx,1\n', 'no column of paths; expected .*columns are name, label'),
         ('path\n0.png\n', 'no column label'),
+        ('path,x,x\n0.png,1,2\n', "more than one column 'x'"),
         ('path,label\n0.png,a\n', 'one class only, a'),
         ('path,label\n', 'no usable row'),
         ('path,label\n77.png,a\n', r'no usable row; left out: .*line 2: 77\.png'),

@@ -14,6 +14,19 @@ from trainer.command_flags import FLAGS
 from trainer.command_table import ALWAYS, COMMANDS, CONFIG, PROCESSES
 from trainer.errors import UserError
 
+ELSEWHERE = {  # flags that other systems have, and what does it here
+    'epochs': '--gin.EPOCHS=10',
+    'lr': '--gin.LEARNING_RATE=1e-3',
+    'learning_rate': '--gin.LEARNING_RATE=1e-3',
+    'batch_size': '--gin.BATCH=64',
+    'seed': '--gin.Experiment.seed=1',
+    'config': '--gin_file=configs/resnet18.gin',
+    'model': '--gin_file=configs/models/resnet18.gin after the other --gin_file',
+    'data': '--gin.Images.folder=photos',
+    'experiment_name': '--name=NAME',
+    'output_dir': '--workdir=DIR',
+}
+
 
 def parse(argv: list[str]) -> list[str]:
     """Fills FLAGS; returns the words that are no flags.
@@ -28,7 +41,8 @@ def parse(argv: list[str]) -> list[str]:
         return FLAGS([argv[0], *map(spell_out, _asked_alone(argv[1:]))])[1:]
     except flags.UnrecognizedFlagError as error:
         given = error.flagname
-        hint = nearest(given, [n for n in FLAGS if n != 'h'], prefix='--')
+        known = [name for name in FLAGS if name != 'h']
+        hint = _here(given) or nearest(given, known, prefix='--')
         raise UserError(f'There is no flag --{given}{hint}') from error
     except (flags.Error, ValueError) as error:
         raise UserError(_reworded(error)) from error
@@ -72,7 +86,9 @@ def check(name: str, words: list[str]) -> None:
             )
         if flag not in (*command.flags, *ALWAYS):
             known = ', '.join(f'--{other}' for other in command.flags)
-            raise UserError(f'{name} does not look at --{flag}; it takes {known}.')
+            instead = _here(flag) if 'gin_file' in command.flags else ''
+            hint = instead or f'; it takes {known}.'
+            raise UserError(f'{name} does not look at --{flag}{hint}')
     if FLAGS.format is not None and FLAGS.format not in command.formats:
         choices = ', '.join(command.formats)
         raise UserError(f'{name} writes no {FLAGS.format}; choose --format={choices}.')
@@ -98,6 +114,12 @@ def help_lines() -> list[str]:
         said = f' ({", ".join(readers)})' if readers and flag not in CONFIG else ''
         lines.append(f'  --{flag:<13} {text}{said}')
     return lines
+
+
+def _here(flag: str) -> str:
+    """What does here what a flag does elsewhere; else nothing."""
+    instead = ELSEWHERE.get(flag.replace('-', '_'))
+    return f'; say {instead}.' if instead else ''
 
 
 def _meant(word: str) -> str:

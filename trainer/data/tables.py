@@ -67,6 +67,9 @@ def read_table(path: str, default_header: Sequence[str]) -> Table:
         header = list(default_header)[: len(header)]
     else:
         rows = rows[1:]
+    twice = [title for title in header if header.count(title) > 1]
+    if twice:
+        raise UserError(f'{name} has more than one column {twice[0]!r}; rename them.')
     table = Table(name, header, rows, [])
     table.drop(
         {
