@@ -9,9 +9,10 @@ import pytest
 from models import MLP, Classifier, Net
 from trainer import rundir
 from trainer.augment import FlipLeftRight, PadCrop
+from trainer.checkpoints import CheckpointStore
 from trainer.data.images import Images
 from trainer.errors import UserError
-from trainer.evaluate import evaluate_run
+from trainer.evaluate import chosen_step, evaluate_run
 from trainer.experiment import Experiment, describe, load
 from trainer.optimizers import sgd
 from trainer.replay import replayable
@@ -97,3 +98,10 @@ def test_a_search_refuses_what_it_would_lose(tmp_path):
     changed = dataclasses.replace(load(['configs/search/mlp.gin']), epochs=1)
     with pytest.raises(UserError, match='give the changes to load'):
         search(changed, tmp_path, argv=(), stop=Stop(), console=None)
+
+
+def test_a_run_of_several_seeds_leads_to_them(tmp_path):
+    (tmp_path / 'seed_4').mkdir()
+    store = CheckpointStore(tmp_path / rundir.CHECKPOINTS)
+    with pytest.raises(UserError, match=r'name one of its seeds, such as .*seed_4\.'):
+        chosen_step(store, 'best')

@@ -185,9 +185,12 @@ def chosen_step(store: CheckpointStore, checkpoint: str) -> int:
     """
     steps = store.steps()
     if not steps:
-        raise UserError(
-            f'{store.directories.root} has no checkpoint yet; train the run first.'
+        root = store.directories.root
+        seeds = sorted(map(str, root.parent.glob('seed_*')))
+        todo = (
+            f'name one of its seeds, such as {seeds[0]}' if seeds else 'train it first'
         )
+        raise UserError(f'{root} has no checkpoint yet; {todo}.')
     if checkpoint == 'last':
         return steps[-1]
     if checkpoint == 'best':
