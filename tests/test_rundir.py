@@ -170,13 +170,14 @@ def test_a_run_is_finished_when_it_has_results(tmp_path):
     assert rundir.finished(tmp_path)
 
 
-@pytest.mark.parametrize('open_one', [rundir.open_workdir, rundir.find])
-def test_a_bucket_is_refused_and_no_folder_is_called_like_it(
-    open_one, tmp_path, monkeypatch
+def test_an_address_is_no_directory_and_no_folder_is_called_like_it(
+    tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r'^gs://bucket/run is an address; .* mounted'):
-        open_one('gs://bucket/run')
+        rundir.open_workdir('gs://bucket/run')
+    with pytest.raises(UserError, match='zz://bucket/run is no address that is known'):
+        rundir.find('zz://bucket/run')
     with pytest.raises(UserError, match='needs a file system'):
         files.make_folder('workdir', 's3://bucket/run')
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 import main
 from tests.checkpoint_states import make_state
 from tests.run_ends import assert_same_end
-from trainer import orbax_files, saver
+from trainer import files, saver
 from trainer.checkpoints import CheckpointStore, SaveFailed
 from trainer.errors import TrainingFailed, ending_of
 from trainer.saver import Saver
@@ -33,7 +33,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def failing(monkeypatch):
     """A function that lets the saves of these steps fail on a full disk."""
-    durable = orbax_files.make_durable
+    durable = files.make_durable
 
     def fail(*steps, code=errno.ENOSPC):
         def make_durable(directory):
@@ -41,7 +41,7 @@ def failing(monkeypatch):
                 raise OSError(code, os.strerror(code))
             durable(directory)
 
-        monkeypatch.setattr(orbax_files, 'make_durable', make_durable)
+        monkeypatch.setattr(files, 'make_durable', make_durable)
 
     return fail
 
@@ -100,7 +100,7 @@ def test_a_disk_that_is_slow_is_mentioned(tmp_path, monkeypatch, capsys):
 
     ready = threading.Event()
     monkeypatch.setattr('trainer.checkpoints.SLOW_SECONDS', 0.01)
-    monkeypatch.setattr(orbax_files, 'make_durable', lambda _: ready.wait(10))
+    monkeypatch.setattr(files, 'make_durable', lambda _: ready.wait(10))
     store = CheckpointStore(tmp_path)
     saves = Saver(store, seconds=1e-9)
     saves.save(1, make_state(1), {})

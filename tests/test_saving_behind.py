@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from tests.checkpoint_states import abstract, make_state, python, saved
-from trainer import holding, orbax_files, state_files
+from trainer import files, holding, state_files
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import SaveFailed, TrainingFailed
 from trainer.experiment import load
@@ -98,7 +98,7 @@ def test_the_manifest_is_of_that_moment_too(tmp_path, gate):
 @pytest.mark.parametrize('fails', [False, True])
 def test_afterwards_no_second_copy_is_alive(tmp_path, monkeypatch, fails):
     if fails:
-        monkeypatch.setattr(orbax_files, 'make_durable', lambda _: 1 / 0)
+        monkeypatch.setattr(files, 'make_durable', lambda _: 1 / 0)
     store, before = CheckpointStore(tmp_path), in_use()
     state = grow([jnp.ones((256, 256)) for _ in range(4)])
     alone = in_use()
@@ -192,7 +192,7 @@ def test_several_devices_are_waited_for():
 
 
 def test_a_run_that_fails_lets_its_save_come_to_its_end(tmp_path, monkeypatch):
-    durable, ended = orbax_files.make_durable, []
+    durable, ended = files.make_durable, []
 
     def slowly(directory):
         time.sleep(0.3)
@@ -203,7 +203,7 @@ def test_a_run_that_fails_lets_its_save_come_to_its_end(tmp_path, monkeypatch):
         if step == 12:
             raise TrainingFailed('a hook failed')
 
-    monkeypatch.setattr(orbax_files, 'make_durable', slowly)
+    monkeypatch.setattr(files, 'make_durable', slowly)
     small = ['MLP.hidden_dim = 8', 'EPOCHS = 3', 'Experiment.log_every = 1']
     experiment = load(['configs/mlp.gin'], small)
     with pytest.raises(TrainingFailed, match='a hook failed'):

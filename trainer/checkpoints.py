@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from trainer import holding, orbax_files, processes, state_files
+from trainer import files, holding, orbax_files, processes, state_files
 from trainer import manifest as manifests
 from trainer.errors import Ending, SaveFailed, UserError
 from trainer.manifest import Damaged
@@ -131,7 +131,7 @@ class CheckpointStore(SavedSteps):
         """Waits for Orbax, and until what it wrote would outlive a loss of power."""
         begun.result()
         if processes.is_main():
-            orbax_files.make_durable(self.directories[step])
+            files.make_durable(self.directories[step])
         if processes.count() == 1:  # else it may have failed in another one
             self.directories.keep(self.keep, keep_steps)
 

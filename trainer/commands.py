@@ -4,13 +4,13 @@ Each takes the parsed flags and gives an exit code, or raises an `errors.Ending`
 """
 
 import json
-import pathlib
 from collections.abc import Callable, Sequence
 
 from trainer import (
     files,
     measuring_commands,
     model_commands,
+    places,
     processes,
     questions,
 )
@@ -76,7 +76,7 @@ def supervised(flags, argv: Sequence[str]) -> int:
     directory = questions.place_of(flags)
     if directory is None:
         raise UserError('--restarts needs the run to go on with: give --workdir.')
-    return supervise(argv, flags.restarts, pathlib.Path(directory))
+    return supervise(argv, flags.restarts, places.local(directory))
 
 
 def check(flags, argv: Sequence[str], started: float) -> int:
@@ -101,8 +101,9 @@ def rehearse(flags) -> int:
     from trainer.rehearsal import Rehearsal
 
     enable_cache()
-    experiment = load(*questions.config_of(flags, questions.place_of(flags)))
-    directory = pathlib.Path(questions.place_of(flags) or 'runs')
+    place = questions.place_of(flags)
+    experiment = load(*questions.config_of(flags, place))
+    directory = places.local(place or 'runs')
     rehearsal = Rehearsal(experiment, directory).go()
     found = files.plain(rehearsal.as_json())
     say(json.dumps(found, indent=2) if flags.json else rehearsal.text())
@@ -154,7 +155,7 @@ def evaluate(flags, argv: Sequence[str], started: float) -> int:
         from trainer.evaluate import evaluate_run
 
         enable_cache()
-        directory = questions.run_of(flags, 'evaluate')
+        directory = questions.run_of(flags, 'evaluate', flags.checkpoint)
         evaluate_run(directory, flags.split, flags.checkpoint, stop)
     return DONE
 

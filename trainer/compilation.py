@@ -1,22 +1,15 @@
 """The compile cache: one per user, on by default, so that a second start is fast."""
 
 import functools
-import os
-import pathlib
 import re
 import warnings
 
 import jax
 
+from trainer.places import cache_directory
 from trainer.screen import warn
 
 BROKEN = re.compile('Error (reading|writing) persistent compilation cache')
-
-
-def cache_directory() -> pathlib.Path:
-    """`$JUNIPER_CACHE`, else `~/.cache/juniper`."""
-    given = os.environ.get('JUNIPER_CACHE')
-    return pathlib.Path(given or '~/.cache/juniper').expanduser().absolute()
 
 
 def enable_cache() -> None:

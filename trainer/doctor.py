@@ -138,7 +138,7 @@ def devices() -> tuple[Status, str]:
 
 def compile_cache() -> tuple[Status, str]:
     """Where compiled programs are kept, how much there is, and whether more may be."""
-    from trainer.compilation import cache_directory
+    from trainer.places import cache_directory
 
     path = cache_directory()
     size = sum(file.stat().st_size for file in path.rglob('*') if file.is_file())

@@ -12,9 +12,10 @@ import jax
 
 from trainer import (
     feeding,
-    files,
+    places,
     pretrained,
     processes,
+    record,
     resume,
     roll_call,
     rundir,
@@ -113,7 +114,7 @@ def evaluate_run(
     """Scores a checkpoint of a finished or unfinished run, and writes the scores.
 
     Args:
-      directory: the run's.
+      directory: the run's, or its address.
       split: 'train', 'eval' (or 'val', as its scores are called), 'test' or a name in
         the config's `evaluations`.
       checkpoint: 'best', 'last' or a step.
@@ -126,6 +127,8 @@ def evaluate_run(
       UserError: no run, split or checkpoint of that name, or a damaged checkpoint.
       Interrupted: a signal came; nothing was written.
     """
+    if places.is_address(directory):
+        directory = rundir.find(directory, checkpoint)
     directory, split = pathlib.Path(directory), role_of(split)
     job = _open_split(directory, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
@@ -143,8 +146,7 @@ def evaluate_run(
     say(f'{split}: {len(job.datasets[split]):,} examples, checkpoint of step {step}')
     say(score_table(scores, prefix_of(split), names))
     results = {'checkpoint/step': step, 'examples': len(job.datasets[split]), **scores}
-    if processes.is_main():
-        files.write_json(directory / f'evaluation_{split}.json', results)
+    record.evaluation(directory, split, results)
     return results
 
 

@@ -10,12 +10,15 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from trainer import places
 from trainer.errors import UserError
+
+NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # some file systems, for directories
 
 
 def check_local(path: str | os.PathLike, what: str = 'a run') -> None:
     """Raises UserError for an address such as a bucket's: we need a file system."""
-    if '://' in str(path):
+    if places.is_address(path):
         raise UserError(
             f'{path} is an address; {what} needs a file system, with locks, appends '
             f'and renames. Give a local folder or a mounted disk, and copy it '
@@ -64,7 +67,7 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync(path.parent)
 
 
 def write_json(path: str | os.PathLike, value: object) -> None:
@@ -105,10 +108,23 @@ def plain(value: object) -> object:
     return value if isinstance(value, int | str | None) else str(value)
 
 
-def _sync_directory(path: pathlib.Path) -> None:
-    """Makes a rename in the directory outlive a loss of power."""
-    directory = os.open(path, os.O_RDONLY)
+def make_durable(directory: pathlib.Path) -> None:
+    """Brings all files of a directory, its name and its entries to the disk itself."""
+    directory.stat()  # raises if there is none
+    for root, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            sync(os.path.join(root, name))
+        sync(root)
+    sync(directory.parent)
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Brings a file, or the names in a directory, to the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
     finally:
-        os.close(directory)
+        os.close(descriptor)

@@ -41,7 +41,7 @@ class RunLock(contextlib.AbstractContextManager):
         file = _open(self.path)
         try:
             self._take(file)
-            _write(file, _lease())
+            _write(file, lease())
         except BaseException:
             os.close(file)
             raise
@@ -74,7 +74,7 @@ class RunLock(contextlib.AbstractContextManager):
             if error.errno not in NO_LOCKS:
                 raise
             holder = _read(file)
-            if holder and not _is_gone(holder):
+            if holder and not is_gone(holder):
                 raise self._taken(holder) from None
 
     def _taken(self, holder: dict) -> UserError:
@@ -103,7 +103,8 @@ def locked(directory: str | os.PathLike) -> Iterator[None]:
         if blind:
             raise UserError(
                 f'{directory} on the machine of process {blind[0]} is not that of '
-                f'process 0; give a --workdir on a disk that all machines share.'
+                f'process 0; give a --workdir (of an address, $JUNIPER_MIRRORS) on a '
+                f'disk that all machines share.'
             )
         yield
 
@@ -141,7 +142,7 @@ def holder(directory: str | os.PathLike) -> dict | None:
     except BlockingIOError:
         return lease
     except OSError:
-        return None if _is_gone(lease) else lease
+        return None if is_gone(lease) else lease
     finally:
         os.close(file)
 
@@ -198,7 +199,8 @@ def _unwritable(directory: pathlib.Path, error: OSError) -> UserError:
     )
 
 
-def _lease() -> dict:
+def lease() -> dict:
+    """This process, for others: host, start of the machine, number, since when."""
     since = datetime.datetime.now().astimezone().isoformat(timespec='seconds')
     here = {'host': socket.gethostname(), 'boot': _boot()}
     return here | {'pid': os.getpid(), 'since': since}
@@ -227,7 +229,7 @@ def _read(file: int) -> dict:
     return lease if {'host', 'pid', 'since'} <= set(lease) else {}
 
 
-def _is_gone(holder: dict) -> bool:
+def is_gone(holder: dict) -> bool:
     """True if the process ran on this host and is no longer there.
 
     After another start of the machine its number may be somebody else's.

@@ -114,7 +114,7 @@ def source_of(flags, command: str) -> tuple[pathlib.Path, str]:
     if flags.model is None:
         if flags.registry is not None:
             raise UserError('--registry is where --model is looked for: add --model.')
-        return run_of(flags, command), flags.checkpoint
+        return run_of(flags, command, flags.checkpoint), flags.checkpoint
     for flag in (flag for flag in OF_RUNS if flags[flag].present):
         raise UserError(f'--model says which net, and so does --{flag}: give one.')
     from trainer import registry

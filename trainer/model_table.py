@@ -18,9 +18,9 @@ from flax import nnx
 import models
 from models.streams import make_rngs
 from trainer import files, model_profiles
-from trainer.compilation import cache_directory
 from trainer.errors import UserError
 from trainer.flops import flops as flops_of
+from trainer.places import cache_directory
 
 IMAGE = (224, 224, 3)
 CLASSES = 1000

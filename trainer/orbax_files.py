@@ -22,7 +22,6 @@ from trainer import processes
 
 TEMPORARY = '.orbax-checkpoint-tmp'
 NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)  # some file systems, for directories
 
 
 def start_save(directory: pathlib.Path, arrays: dict[str, jax.Array], manifest: dict):
@@ -64,16 +63,6 @@ def _on_its_own(orbax, context):
         primary_host=this, active_processes={this}
     )
     return orbax.Context(context, multiprocessing_options=alone)
-
-
-def make_durable(directory: pathlib.Path) -> None:
-    """Brings all files of a directory, its name and its entries to the disk itself."""
-    directory.stat()  # raises if there is none
-    for root, _, names in os.walk(directory, topdown=False):
-        for name in names:
-            _fsync(os.path.join(root, name))
-        _fsync(root)
-    _fsync(directory.parent)
 
 
 def remove_unfinished(directory: pathlib.Path, step: int | str = '*') -> None:
@@ -163,14 +152,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _fsync(path: str | os.PathLike) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in NO_FSYNC:
-            raise
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,7 @@ import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from trainer import answers, files, rundir
+from trainer import answers, files, mirror, places, rundir
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.screen import tell, warn
 
@@ -74,6 +74,11 @@ def runs(flags, words: Sequence[str]) -> int:
     """How the runs in a directory stand."""
     from trainer import run_list
 
+    for word in filter(places.is_address, words):
+        raise UserError(
+            f'runs lists directories, and {word} is an address; report and compare '
+            f'take the address of a run.'
+        )
     roots = words or [root for root in ['runs'] if pathlib.Path(root).exists()]
     found = [one for root in roots for one in run_list.standings(root)]
     if flags.json:
@@ -91,7 +96,10 @@ def checkpoints(flags, words: Sequence[str]) -> int:
 
     if len(words) > 1:
         raise UserError(f'checkpoints takes one run, not {len(words)}: {words[1]!r}.')
-    directory = rundir.find(words[0]) if words else run_of(flags, 'checkpoints')
+    if words:
+        directory = rundir.find(words[0], mirror.ALL)
+    else:
+        directory = run_of(flags, 'checkpoints', mirror.ALL)
     found = listed(directory, flags.verify)
     if flags.json:
         _say_json(found)
@@ -107,14 +115,17 @@ def report(flags, words: Sequence[str]) -> int:
     from trainer.report.write import write_report
     from trainer.search.space import storage_of
 
-    places = words or ([flags.workdir] if flags.workdir else [])
-    studies = [place for place in places if storage_of(place)]
+    asked = words or ([flags.workdir] if flags.workdir else [])
+    studies = [place for place in asked if storage_of(place)]
     written = [_study_page(place) for place in studies]
     others = [word for word in words if word not in studies]
     found = [run for word in others for run in rundir.find_all(word)]
     if not studies:
         found = found or [run_of(flags, 'report')]
-    return _say([*written, *(str(write_report(directory)) for directory in found)])
+    for directory in found:
+        written.append(str(write_report(directory)))
+        mirror.give_back(directory)
+    return _say(written)
 
 
 def _study_page(folder: str) -> str:
@@ -152,8 +163,10 @@ COMMANDS: dict[str, Callable] = {
 }
 
 
-def run_of(flags, command: str) -> pathlib.Path:
-    """The run that --workdir or --resume names, by its path or a glob.
+def run_of(flags, command: str, checkpoint: str | None = None) -> pathlib.Path:
+    """The run that --workdir or --resume names, by its path, a glob or an address.
+
+    `checkpoint` is what a run that is fetched must bring; see `rundir.find`.
 
     Raises:
       UserError: neither is given, or there is no such run.
@@ -161,17 +174,22 @@ def run_of(flags, command: str) -> pathlib.Path:
     place = place_of(flags)
     if place is None:
         raise UserError(f'{command} needs a run: give --workdir=runs/NAME_TIME.')
-    return place if flags.resume is not None else rundir.find(flags.workdir)
+    found = flags.resume is not None and not places.is_address(place)
+    return place if found else rundir.find(place, checkpoint)
 
 
 def place_of(flags) -> str | pathlib.Path | None:
     """What --resume finds, or --workdir says, whether a run is there or not, or None.
+
+    An address stays one: what is needed of its run is fetched later.
 
     Raises:
       UserError: both are given, or --resume finds nothing.
     """
     if None not in (flags.resume, flags.workdir):
         raise UserError('--workdir and --resume both say which run: give one of them.')
+    if places.is_address(flags.resume):
+        return flags.resume
     if flags.resume is not None:
         return rundir.find(flags.resume)
     return flags.workdir and os.path.expanduser(flags.workdir)
@@ -185,6 +203,8 @@ def config_of(flags, workdir) -> tuple[list[str], list[str]]:
     """
     files, bindings = list(flags.gin_file), list(flags.gin_bindings)
     if not files and workdir is not None:
+        if places.is_address(workdir):
+            workdir = rundir.find(workdir)
         given = pathlib.Path(workdir) / rundir.CONFIG_GIN
         if rundir.is_run(workdir) and given.exists():
             files = [str(given)]

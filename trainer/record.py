@@ -7,7 +7,16 @@ import pathlib
 
 import jax
 
-from trainer import pretrained, processes, provenance, results, rundir, writers
+from trainer import (
+    files,
+    mirror,
+    pretrained,
+    processes,
+    provenance,
+    results,
+    rundir,
+    writers,
+)
 from trainer.defaults import write_source
 from trainer.job import Job
 
@@ -56,6 +65,13 @@ def left_out(directory: pathlib.Path, job: Job) -> None:
     """Writes what process 0 could not read; `gathered` knows what the others could."""
     if processes.is_main():
         results.write_left_out(directory, results.skipped(job.datasets))
+
+
+def evaluation(directory: pathlib.Path, split: str, scores: dict) -> None:
+    """Writes the scores of one data set beside a run that is there."""
+    if processes.is_main():
+        files.write_json(directory / f'evaluation_{split}.json', scores)
+        mirror.give_back(directory)
 
 
 def write_results(

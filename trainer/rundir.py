@@ -12,7 +12,7 @@ import os
 import pathlib
 import re
 
-from trainer import files
+from trainer import files, places
 from trainer.errors import UserError
 
 CONFIG_GIN = 'config.gin'
@@ -83,16 +83,23 @@ def open_workdir(path: str | os.PathLike) -> pathlib.Path:
     return path
 
 
-def find(pattern: str) -> pathlib.Path:
+def find(pattern: str, checkpoint: str | None = None) -> pathlib.Path:
     """The newest run directory that a path or glob means.
 
     A path inside a run (`runs/unet_*/checkpoints/120`) means that run, and so does the
     name of a weights file that is not there (`runs/unet_*/best_model`).
 
+    Args:
+      pattern: or an address, from which the run is fetched.
+      checkpoint: what is fetched of it beside its files: 'best', 'last', a step, 'all'.
+
     Raises:
       UserError: there is none; names the pattern and the nearest runs that exist.
     """
-    files.check_local(pattern)
+    if places.is_address(pattern):
+        from trainer import mirror
+
+        return mirror.fetched(pattern, checkpoint)
     expanded = os.path.expanduser(pattern)
     matches = glob.glob(expanded)
     head, tail = os.path.split(expanded)

@@ -33,6 +33,10 @@ class Stop:
         self.name = signal.Signals(number).name
         self.say(self.name)
 
+    def ask(self, why: str) -> None:
+        """Stops as a signal does, for a reason of the program's own."""
+        self.name = self.name or why
+
     def say(self, name: str) -> None:
         """Says what is still done."""
         said = f'\n{name}: {self._then} (Ctrl-C again leaves at once)\n'
@@ -67,6 +71,9 @@ class AgreedStop(Stop):
             os._exit(128 + signal.SIGINT)
         self._signalled = True
         self.say(signal.Signals(number).name)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def ask(self, why: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 

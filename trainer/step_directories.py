@@ -8,10 +8,21 @@ import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 CORRUPT = '.corrupt'
 DELETED = '.deleted'
+_held: set[pathlib.Path] = set()
+
+
+@contextlib.contextmanager
+def held(step: pathlib.Path) -> Iterator[None]:
+    """Inside, no run of this process collects a checkpoint, since it is being read."""
+    _held.add(step)
+    try:
+        yield
+    finally:
+        _held.discard(step)
 
 
 class StepDirectories:
@@ -51,9 +62,9 @@ class StepDirectories:
         self._remove(step, DELETED)
 
     def keep(self, newest: int, others: Collection[int] = ()) -> None:
-        """Deletes all steps but the newest few and the others named."""
+        """Deletes all steps but the newest few, the others named and those held."""
         for step in self.steps()[:-newest]:
-            if step not in others:
+            if step not in others and self[step] not in _held:
                 self.delete(step)
 
     def set_aside(self, step: int) -> pathlib.Path:

@@ -7,7 +7,16 @@ import contextlib
 import os
 import pathlib
 
-from trainer import memory, pretrained, processes, resume, roll_call, rundir
+from trainer import (
+    memory,
+    mirror,
+    places,
+    pretrained,
+    processes,
+    resume,
+    roll_call,
+    rundir,
+)
 from trainer.chronicle import Chronicle
 from trainer.console import Console
 from trainer.errors import UserError
@@ -34,7 +43,8 @@ def train(
 
     Args:
       experiment: as `load` gives it.
-      workdir: the run directory; None makes `runs/<name>_<time>`.
+      workdir: the run directory, or an address such as `gs://bucket/run`, of which a
+        directory here is then the near side; None makes `runs/<name>_<time>`.
       argv: the command, for the record.
       stop: true once a signal has asked to stop; None handles signals here.
       console: what speaks to the person; None speaks on standard output.
@@ -49,14 +59,14 @@ def train(
     """
     console, experiment = console or Console(), replayable(experiment)
     roll_call.check_config(describe(experiment))
-    if experiment.seeds:
-        _check_alone()
-        from trainer.seeds import train_seeds
-
-        return train_seeds(experiment, workdir, argv=argv, stop=stop, console=console)
     with contextlib.ExitStack() as stack:
         if stop is None:
             stop = stack.enter_context(stop_on_signals())
+        if places.is_address(workdir):
+            workdir = stack.enter_context(mirror.mirrored(workdir, stop))
+        if experiment.seeds:
+            said = {'argv': argv, 'stop': stop, 'console': console}
+            return _all_seeds(experiment, workdir, **said)
         with console.phases('data'):
             job = open_job(pretrained.expecting(experiment, workdir))
             roll_call.check_job(job)
@@ -109,9 +119,12 @@ def open_directory(job: Job, workdir: str | pathlib.Path | None) -> pathlib.Path
     return directory
 
 
-def _check_alone() -> None:
+def _all_seeds(experiment: Experiment, workdir, **said) -> dict:
     if processes.count() > 1:
         raise UserError(
             'Experiment.seeds are trained by one process; with several, start a run '
             'for each seed (--gin.Experiment.seeds=() --gin.Experiment.seed=1).'
         )
+    from trainer.seeds import train_seeds
+
+    return train_seeds(experiment, workdir, **said)

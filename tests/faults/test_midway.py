@@ -11,7 +11,7 @@ import pytest
 
 import main
 from tests.run_ends import assert_same_end
-from trainer import files, loop, orbax_files, rundir, writers
+from trainer import files, loop, rundir, writers
 
 MLP = ['--gin_file=configs/mlp.gin', '--gin.MLP.hidden_dim=8', '--gin.EPOCHS=3']
 DAY = 86_400
@@ -76,9 +76,7 @@ def test_rights_that_are_lost(tmp_path, whole, monkeypatch, code, capsys, tally)
         raise refused
 
     with monkeypatch.context() as patched:
-        midway(
-            patched, lambda: patched.setattr(orbax_files, 'make_durable', make_durable)
-        )
+        midway(patched, lambda: patched.setattr(files, 'make_durable', make_durable))
         assert train(run) == 3
     assert os.strerror(code).lower() in last_line(capsys)
     assert train(run) == 0

@@ -12,7 +12,7 @@ import pytest
 
 import main
 from tests.registry.conftest import trained
-from trainer import files, registry
+from trainer import files, registry, turns
 from trainer.errors import UserError
 from trainer.registry import publishing, seal
 
@@ -141,7 +141,7 @@ def test_of_two_publishers_without_locks_one_wins(run, tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, 'No locks available')
 
     monkeypatch.setattr(publishing, '_fill', interrupted)
-    monkeypatch.setattr(publishing.fcntl, 'flock', no_locks)
+    monkeypatch.setattr(turns.fcntl, 'flock', no_locks)
     with pytest.raises(UserError, match=r'mlp 1\.0\.0 is published already'):
         registry.publish(run, 'mlp', '1.0.0', note='first', root=tmp_path)
     assert registry.load('mlp', root=tmp_path).published.note == 'second'

@@ -8,23 +8,22 @@ the same version leave nothing half there.
 import contextlib
 import datetime
 import errno
-import fcntl
 import os
 import pathlib
 import shutil
 import uuid
 from collections.abc import Iterator
 
-from trainer import __version__, files, orbax_files, results, rundir, writers
+from trainer import __version__, files, results, rundir, writers
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import UserError
 from trainer.evaluate import chosen_step, experiment_of
-from trainer.lock import NO_LOCKS
 from trainer.predict import Predictor, open_predictor
 from trainer.pretrained import FILE as PRETRAINED
 from trainer.registry import seal, semantic, shelf
 from trainer.registry.card import card
 from trainer.registry.shelf import Published
+from trainer.turns import turn
 
 PARTIAL = '.partial'
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR)
@@ -46,7 +45,7 @@ def publish(
     _check_words(name, note, licence)
     folder = shelf.root_of(root) / name
     place = folder / semantic.check(version)
-    run = rundir.find(str(directory))
+    run = rundir.find(str(directory), checkpoint)
     rundir.check_open(run)
     experiment_of(run)  # says what is missing before anything is copied
     _check_free(place)
@@ -63,7 +62,7 @@ def publish(
             f'{os.strerror(error.errno or errno.EIO).lower()}{what}. Nothing of it is '
             f'there; mend this, and say it again.'
         ) from error
-    orbax_files.make_durable(place)
+    files.make_durable(place)
     return shelf.read(place)
 
 
@@ -108,7 +107,7 @@ def _partial(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     killed one left behind is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _turn(folder) as alone:
+    with turn(folder) as alone:
         for leftover in folder.glob(f'.*{PARTIAL}') if alone else ():
             shutil.rmtree(leftover, ignore_errors=True)
         partial = folder / f'.{uuid.uuid4().hex}{PARTIAL}'
@@ -117,23 +116,6 @@ def _partial(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             yield partial
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _turn(folder: pathlib.Path) -> Iterator[bool]:
-    """Waits until no other process publishes here; False where there are no locks."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        alone = True
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        alone = False
-    try:
-        yield alone
-    finally:
-        os.close(descriptor)
 
 
 def _fill(partial: pathlib.Path, run: pathlib.Path, step: int, said: dict) -> None:
@@ -148,7 +130,7 @@ def _fill(partial: pathlib.Path, run: pathlib.Path, step: int, said: dict) -> No
     files.write_text(partial / shelf.CARD, card(facts, partial, predictor))
     files.write_json(partial / rundir.PUBLISHED, facts)
     seal.seal(partial)
-    orbax_files.make_durable(partial)
+    files.make_durable(partial)
 
 
 def _copy(source: str, target: str) -> str:
