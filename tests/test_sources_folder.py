@@ -227,3 +227,12 @@ def test_the_empty_class_is_named_where_one_is_left(tmp_path):
     (tmp_path / 'bee').mkdir()
     with pytest.raises(UserError, match=r'one class only, ant.*class bee is dropped'):
         opened(tmp_path)
+
+
+def test_what_is_left_out_of_all_splits_is_said_once(tmp_path, capsys):
+    root = write_classes(tmp_path / 'photos', 4)
+    os.mkfifo(root / 'bee/pipe.png')
+    found = [opened(root, split, batch=2).skipped for split in ('train', 'test')]
+    line = f'{root}: bee/pipe.png: no regular file'
+    assert found == [(line,), (line,)]
+    assert capsys.readouterr().err.count(line) == 1

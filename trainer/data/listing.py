@@ -130,6 +130,8 @@ class _Walk:
             self.found.sizes[path] = entry.stat().st_size
         elif entry.is_symlink():
             self._problem(path, 'a link that leads nowhere')
+        else:
+            self._problem(path, 'no regular file')
 
     def _cannot_list(self, folder, error):
         if folder:

@@ -74,7 +74,7 @@ class Skips:
                 f"{problems[0]}{more}; mend it, or set Images.on_error = 'skip'."
             )
         for line in problems:
-            self._add(line)
+            self._add(line, _warn_once)
 
     def note(self, indices: np.ndarray) -> None:
         """Names examples that were replaced; reads each once more, to say why."""
@@ -103,12 +103,12 @@ class Skips:
         finally:
             batches.close()
 
-    def _add(self, line):
+    def _add(self, line, say=warn):
         self.lines.append(line)
         if len(self.lines) <= NAMED:
-            warn(f'left out: {line}')
+            say(f'left out: {line}')
         elif len(self.lines) == NAMED + 1:
-            warn(f'left out: more than {NAMED}; the rest stands in the report')
+            say(f'left out: more than {NAMED}; the rest stands in the report')
 
 
 @functools.cache
