@@ -109,7 +109,9 @@ def test_a_queue_that_is_full_drops_for_servers_alone(tmp_path, capsys, monkeypa
                 writer.write_scalars(step, {'a': 1.0})
         Slow.go.set()
     assert len(writers.read(tmp_path / 'metrics.jsonl')) == 20
-    assert capsys.readouterr().err.count('calls wait already') == 1
+    said = capsys.readouterr().err
+    assert said.count('calls wait already') == 1 and 'not taken' not in said
+    assert 3 <= len(Slow.seen) - 1 < 20 and Slow.seen[-1] == 'finished'
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from trainer.screen import warn
 
-ITEMS = 10_000  # that wait at most; then those for a server are left out
+ITEMS = 10_000  # that wait at most; then those for a server are left out,
+ENDINGS = ('end', 'close', '')  # but never these
 PATIENCE, AT_THE_END = 20.0, 120.0  # seconds that an ending waits, or a run's end
 
 
@@ -28,16 +29,17 @@ class Worker:
         """
         self.name, self.durable = name, durable
         self._make, self._writer, self._warned = make, None, False
-        self._queue: queue.Queue = queue.Queue(ITEMS)
+        self._queue: queue.Queue = queue.Queue(ITEMS if durable else 0)
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def put(self, method: str, *arguments) -> None:
         """Has the writer's method called; waits for nothing where a server is slow."""
-        try:
-            self._queue.put((method, arguments), block=self.durable)
-        except queue.Full:
+        full = not self.durable and self._queue.qsize() >= ITEMS
+        if full and method not in ENDINGS:
             self._report(TimeoutError(f'{ITEMS:,} calls wait already'))
+        else:
+            self._queue.put((method, arguments))
 
     def settle(self) -> None:
         """Waits until all so far is written, where the writer is durable."""
