@@ -11,11 +11,9 @@ import pathlib
 from collections.abc import Callable
 
 import jax
-from flax import nnx
 
 from models.pretrained.preprocessing import HEADER
 from models.pretrained.saving import foreign_weights, lost_weights
-from models.streams import make_rngs
 from trainer import files, rundir
 from trainer.errors import UserError
 from trainer.predict import Predictor, open_predictor
@@ -80,8 +78,7 @@ def safetensors(predictor: Predictor, naming: str) -> dict[str, bytes]:
     """The weights, which PyTorch loads strictly, and in the header what they expect."""
     from safetensors.numpy import load, save
 
-    network = predictor.job.recipe.network
-    net = nnx.eval_shape(lambda: network.make(make_rngs(0)))
+    net = predictor.job.recipe.network.module
     weights = jax.device_get({**predictor.params, **predictor.model_state})
     try:
         foreign = foreign_weights(net, weights, naming)

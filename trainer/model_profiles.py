@@ -29,7 +29,7 @@ def memory(
     """
     facts = {'input_shape': image, 'num_outputs': classes}
     network = make_network(models.catalog.maker(name), **facts)
-    params, model_state = jax.eval_shape(network.init, jax.random.key(0))
+    params, model_state = network.abstract
     images = Shape((batch, *image), jnp.float32)
     forward = jax.jit(network.apply).lower(params, model_state, images)
     optimizer = optax.adamw(1e-3)

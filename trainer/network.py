@@ -28,13 +28,13 @@ class Network:
     """How a model is made and applied; holds no arrays.
 
     Attributes:
-      make: `make(rngs)` gives the NNX module.
+      make: `make(rngs=)` gives the NNX module.
       train_graph, eval_graph: static definitions of the module in its two modes.
       params, rest, streams: abstract states: parameters, statistics and other
         variables, keys and counters of random streams.
     """
 
-    make: Callable[[nnx.Rngs], nnx.Module]
+    make: Callable[..., nnx.Module]
     train_graph: nnx.GraphDef
     eval_graph: nnx.GraphDef
     params: nnx.State
@@ -49,12 +49,21 @@ class Network:
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each, by name."""
-        flat = nnx.to_flat_state(self.params)
-        return {'/'.join(map(str, path)): leaf.shape for path, leaf in flat}
+        return {name: v.shape for name, v in _named(self.params).items()}
+
+    @property
+    def abstract(self) -> tuple[dict, dict]:
+        """What `init` gives, as `jax.ShapeDtypeStruct`; the model is not made anew."""
+        return _shapes(self.params), _shapes(self.rest)
+
+    @property
+    def module(self) -> nnx.Module:
+        """The NNX module itself, of abstract arrays."""
+        return nnx.merge(self.eval_graph, self.params, self.streams, self.rest)
 
     def init(self, key: jax.Array) -> tuple[Arrays, Arrays]:
         """Initial parameters and statistics, `(params, model_state)`, from one key."""
-        _, params, _, rest = _split(self.make(make_rngs(key)))
+        _, params, _, rest = _split(self.make(rngs=make_rngs(key)))
         return flatten(params), flatten(rest)
 
     def train(
@@ -106,13 +115,9 @@ def make_network(
       UserError: the model refuses its arguments, or they contradict the data.
     """
     facts = {'input_shape': tuple(input_shape), 'num_outputs': num_outputs}
-    model = _with_facts(model, facts)
-
-    def make(rngs: nnx.Rngs) -> nnx.Module:
-        return model(rngs=rngs)
-
+    make = _with_facts(model, facts)
     try:
-        module = nnx.eval_shape(lambda: make(make_rngs(0)))
+        module = nnx.eval_shape(lambda: make(rngs=make_rngs(0)))
     except (ValueError, TypeError) as error:
         raise UserError(f'The model cannot be built: {_first_line(error)}') from error
     module.train()
@@ -121,19 +126,28 @@ def make_network(
     module.eval()
     eval_graph = nnx.graphdef(module)
     network = Network(make, train_graph, eval_graph, params, rest, streams)
-    _check_outputs(network, model, facts)
+    _check_outputs(network, facts)
     return network
 
 
 def flatten(state: nnx.State) -> Arrays:
     """`{'head/dense/kernel': array}` of an nnx.State."""
-    return {'/'.join(map(str, path)): v[...] for path, v in nnx.to_flat_state(state)}
+    return {name: v[...] for name, v in _named(state).items()}
+
+
+def _shapes(state: nnx.State) -> dict[str, jax.ShapeDtypeStruct]:
+    named = _named(state).items()
+    return {name: jax.ShapeDtypeStruct(v.shape, v.dtype) for name, v in named}
+
+
+def _named(state: nnx.State) -> dict[str, nnx.Variable]:
+    return {'/'.join(map(str, path)): v for path, v in nnx.to_flat_state(state)}
 
 
 def _unflatten(abstract: nnx.State, arrays: Arrays) -> nnx.State:
     """The nnx.State of the given structure around the arrays."""
     flat = nnx.to_flat_state(abstract)
-    leaves = [v.replace(arrays['/'.join(map(str, path))]) for path, v in flat]
+    leaves = [v.replace(arrays[name]) for name, v in _named(abstract).items()]
     return nnx.from_flat_state(zip(flat.paths, leaves, strict=True))
 
 
@@ -147,8 +161,8 @@ def _still(module: nnx.Module, freeze: Sequence[str]) -> None:
     for path, part in nnx.iter_modules(module):
         if not hasattr(part, 'use_running_average'):
             continue
-        named = nnx.to_flat_state(nnx.state(part, nnx.Param))
-        names = ['/'.join(map(str, (*path, *below))) for below, _ in named]
+        named = _named(nnx.state(part, nnx.Param))
+        names = ['/'.join((*map(str, path), name)) for name in named]
         if names and all(any(f.fullmatch(name) for f in frozen) for name in names):
             part.use_running_average = True
 
@@ -212,12 +226,11 @@ def _strip(model: Any) -> Any:
     return functools.partial(model.func, *model.args, **keywords)
 
 
-def _check_outputs(network: Network, model: Callable, facts: Mapping) -> None:
+def _check_outputs(network: Network, facts: Mapping) -> None:
     """Runs the model on one abstract image: an error here is the user's, not XLA's."""
     image = jax.ShapeDtypeStruct((1, *facts['input_shape']), jax.numpy.float32)
-    arrays = jax.eval_shape(network.init, jax.eval_shape(lambda: jax.random.key(0)))
     try:
-        outputs = jax.eval_shape(network.apply, *arrays, image)
+        outputs = jax.eval_shape(network.apply, *network.abstract, image)
     except (ValueError, TypeError) as error:
         raise UserError(
             f'The model cannot take images of shape {facts["input_shape"]}: '

@@ -10,13 +10,11 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
-from flax import nnx
 
 from models.pretrained.downloads import fetched
 from models.pretrained.loading import Pretrained, family_of, fit_weights, recognised
 from models.pretrained.preprocessing import HEADER, preprocessing_of
 from models.pretrained.weight_files import WeightFile, read_weights
-from models.streams import make_rngs
 from trainer import files, rundir
 from trainer import manifest as manifests
 from trainer.errors import UserError
@@ -76,7 +74,7 @@ def load(network: Network) -> Pretrained | None:
     Raises:
       UserError: they cannot be read, or do not fit; lists every tensor that does not.
     """
-    net = nnx.eval_shape(lambda: network.make(make_rngs(0)))
+    net = network.module
     location = getattr(net, 'pretrained', None)
     if location is None:
         return None

@@ -4,6 +4,7 @@ Knows how it is made from a recipe; nothing of data or files.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,13 @@ def make_state(recipe: Recipe, key: jax.Array, given: Arrays | None = None):
       key: draws the weights.
       given: parameters and statistics by name that are not drawn.
     """
-    params, model_state = recipe.network.init(key)
+    return with_weights(recipe, *recipe.network.init(key), given)
+
+
+def with_weights(
+    recipe: Recipe, params: Arrays, model_state: Arrays, given: Arrays | None = None
+) -> TrainState:
+    """As `make_state`, of parameters and statistics that are there."""
     given = given or {}
     params = {name: given.get(name, drawn) for name, drawn in params.items()}
     model_state = {name: given.get(name, v) for name, v in model_state.items()}
@@ -82,8 +89,8 @@ def abstract_state(recipe: Recipe, mesh: Mesh, layout: Parallel) -> TrainState:
     Parameters, and what is remembered for each of them, lie as the layout says; the
     rest is whole on every device.
     """
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    shapes = jax.eval_shape(lambda key: make_state(recipe, key), key)
+    weights = recipe.network.abstract
+    shapes = jax.eval_shape(functools.partial(with_weights, recipe), *weights)
     everywhere = parallel.replicated(mesh)
     places = jax.tree.map(lambda _: everywhere, shapes)
     of_params = recipe.network.parameter_shapes
