@@ -54,6 +54,10 @@ def test_several_seeds_are_foretold_together(tmp_path):
     assert rehearsal.figures['run/bytes'] == 3 * rehearsal.kept_checkpoints() * 10
 
 
+def test_a_parameter_that_only_waits_is_no_finding(tmp_path):
+    assert wrong(rehearse(experiment(model=Asleep), tmp_path)) == []
+
+
 class Deaf(nnx.Module):
     """Its outputs do not depend on its images."""
 
@@ -73,6 +77,13 @@ class Half(Deaf):
 
     def __call__(self, images):
         return self.used(images.reshape(len(images), -1))
+
+
+class Asleep(Half):
+    """One of its parameters has a gradient of 0 until others have moved."""
+
+    def __call__(self, images):
+        return super().__call__(images) + jnp.maximum(0.5, self.unused[...].sum() - 3)
 
 
 class Narrow(Deaf):

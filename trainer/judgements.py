@@ -121,16 +121,23 @@ def judge_steps(job: Job, losses: Sequence[float], norms: Sequence[float]) -> Ve
         )
 
 
-def judge_motion(job: Job, moved: Sequence[str]) -> Verdicts:
-    """Whether the parameters that should move have moved."""
-    still = [name for name in job.recipe.trained if name not in moved]
-    if still and not moved:
+def judge_motion(job: Job, still: Sequence[str], deaf: Sequence[str]) -> Verdicts:
+    """Whether the parameters that should move have moved, or will.
+
+    Args:
+      job: the run.
+      still: those that have not moved.
+      deaf: those of them, or of the first of them, that the outputs do not depend on;
+        a gradient of 0 at the start may pass.
+    """
+    trained = job.recipe.trained
+    if still and len(still) == len(trained):
         yield 'mistake', 'no parameter moved: is the learning rate 0?'
-    elif still:
+    elif deaf:
         yield (
             'warning',
-            f'{len(still)} of {len(job.recipe.trained)} parameters do not move, such '
-            f'as {still[0]}: freeze them, or connect them to the outputs',
+            f'{len(deaf)} of {len(trained)} parameters do not move, such as {deaf[0]}: '
+            f'freeze them, or connect them to the outputs',
         )
 
 

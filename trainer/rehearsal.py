@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from trainer import feeding, overview, parallel, steps
+from trainer import feeding, overview, parallel
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import Ending
 from trainer.evaluate import evaluate
@@ -36,12 +36,14 @@ from trainer.judgements import (
 )
 from trainer.lock import check_writable
 from trainer.memory import advised
+from trainer.probing import make_outputs, some_images, without_effect
 from trainer.screen import format_seconds
 from trainer.trials import Excerpt
 from trainer.verdicts import make_plateau, make_tracker
 
 STEPS = 4
 BATCHES = 2  # of each data set
+LOOKED_AT = 20  # parameters that have not moved
 NEEDED = ('directory', 'data', 'compile', 'steps')  # nothing goes on without these
 
 
@@ -182,9 +184,15 @@ class Rehearsal:
             self.figures['step/seconds'] = time.perf_counter() - began
         batches.close()
         yield from judge_steps(job, losses, norms)
-        moved = [n for n in job.recipe.trained if self.moved(n, before)]
         if all(map(math.isfinite, losses)):
-            yield from judge_motion(job, moved)
+            still = [n for n in job.recipe.trained if not self.moved(n, before)]
+            few = still[:LOOKED_AT]
+            deaf = (
+                []
+                if still == [*job.recipe.trained]
+                else without_effect(job, self.state, few)
+            )
+            yield from judge_motion(job, still, deaf)
 
     def moved(self, name: str, before: dict) -> bool:
         """Whether a parameter is no longer what it was."""
@@ -220,19 +228,8 @@ class Rehearsal:
 
     def predict(self):
         """Decodes the outputs of one batch."""
-        job = self.job
-        batch = next(job.datasets['train'].eval_batches())
-        images = parallel.place({'image': batch['image']}, job.mesh)
-
-        prepare = steps.make_prepare(self.experiment.train_data)
-
-        @jax.jit
-        def predict(weights, images):
-            def apply(images):
-                return job.recipe.network.apply(*weights, images)
-
-            return job.task.decode(job.task.eval_outputs(apply, prepare(images)))
-
+        predict = make_outputs(self.job, decode=True)
+        images = some_images(self.job)
         for name, value in predict(self.state.weights, images).items():
             if not np.isfinite(np.asarray(value, np.float64)).all():
                 yield 'mistake', f'predicted {name} are not finite'
