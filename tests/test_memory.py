@@ -1,12 +1,13 @@
 """Memory told before the run: what a step takes, what fits, advice when it is out."""
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from trainer import memory
+from trainer import memory, overview
 from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.job import Job, open_job
@@ -59,6 +60,13 @@ def test_what_is_foretold_is_what_xla_states():
     )
     assert 0.8 * room < found['largest_bytes'] <= room
     assert 128 < found['largest_batch'] < found['examples']
+
+
+def test_a_run_says_what_its_step_takes_before_the_first():
+    job = job_of()
+    said = overview.describe_cost(job, job.compile_train_step())
+    told = r'1 x cpu, a step takes 0\.\d GFLOP and [1-9]\d* of [\d,]+ MiB on each'
+    assert re.fullmatch(told, said)
 
 
 def test_check_says_what_fits(juniper):

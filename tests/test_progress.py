@@ -28,12 +28,14 @@ def test_without_a_terminal_the_bar_is_a_line_an_interval(capsys, monkeypatch):
     bar.begin(1)
     now[0] += 2
     numbers = {'train/loss': 0.5, 'train/acc_top1': None, 'learning_rate': 0.1}
-    bar.update(11, {**numbers, 'perf/images_per_second': 12345.6})
+    speed = {'perf/images_per_second': 12345.6, 'perf/mfu': 0.4123}
+    speed |= {'perf/step_ms_p50': 10.37, 'perf/input_wait': 0.034}
+    bar.update(11, numbers | speed)
     bar.evaluated(20, {'val/loss': 0.25, 'val/acc_top1': 0.75, 'val/acc_class_0': 1.0})
     bar.close()
     assert capsys.readouterr().out.splitlines() == [
         'step 11/2,000  epoch 0.6/100  loss 0.5000  acc -  images/s 12,346  '
-        'ETA 6 min 38 s',
+        'MFU 41.2%  ETA 6 min 38 s',
         'step 20/2,000  epoch 1.0/100  val acc 0.7500  val loss 0.2500  ETA 3 min 28 s',
     ]
 
@@ -80,6 +82,18 @@ def test_a_phase_under_a_bar_is_mentioned_only_if_long(capsys, monkeypatch):
         r'(evaluate \.\.\. \d s \.\.\.\n)+evaluate \.\.\. [\d.]+ s\n',
         capsys.readouterr().out,
     )
+
+
+def test_a_wide_bar_says_how_long_steps_take_and_wait(monkeypatch):
+    size = os.terminal_size((200, 24))
+    monkeypatch.setattr(progress.shutil, 'get_terminal_size', lambda: size)
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
+    with ProgressBar(total=100) as bar:
+        bar.begin(1)
+        speed = {'perf/step_ms_p50': 10.37, 'perf/input_wait': 0.034}
+        bar.update(5, {'train/loss': 2.0, 'perf/images_per_second': 99.5} | speed)
+        shown = bar._what_fits()
+    assert shown == 'loss 2.0000  images/s 99.5000  ms a step 10.4  waiting 3%'
 
 
 SCENE = """

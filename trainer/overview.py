@@ -4,11 +4,14 @@ import collections
 
 import jax
 
+from trainer import parallel
 from trainer.console import table
 from trainer.data import Dataset
 from trainer.footprint import peak_flops
 from trainer.job import Job
 from trainer.judgements import step_memory
+
+MIB = 2**20
 
 
 def parameter_count(job: Job) -> int:
@@ -56,10 +59,12 @@ def _learnt(data: Dataset) -> str:
 
 
 def describe_cost(job: Job, compiled) -> str:
-    """The devices, and the floating-point operations of a step on each."""
-    flops = step_flops(job, compiled)
-    cost = f', {flops / 1e9:,.1f} GFLOP a step on each' if flops else ''
-    return f'{describe_devices()}{cost}'
+    """The devices, and what a step takes of each: operations, and how much memory."""
+    flops, limit = step_flops(job, compiled), parallel.device_memory()
+    taken = [f'{flops / 1e9:,.1f} GFLOP'] if flops else []
+    of = f' of {limit / MIB:,.0f}' if limit else ''
+    taken.append(f'{step_memory(compiled) / MIB:,.0f}{of} MiB')
+    return f'{describe_devices()}, a step takes {" and ".join(taken)} on each'
 
 
 def step_flops(job: Job, compiled) -> float | None:

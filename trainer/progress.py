@@ -27,6 +27,14 @@ LABELS = {
     'val/pck@0.1': 'val pck',
     'val/loss': 'val loss',
     FINAL_LOSS: 'foretold',
+    'perf/step_ms_p50': 'ms a step',
+    'perf/input_wait': 'waiting',
+}
+BAR_ONLY = ('perf/step_ms_p50', 'perf/input_wait')  # of which lines would be too long
+FORMATS = {
+    'perf/mfu': '{:.1%}',
+    'perf/step_ms_p50': '{:,.1f}',
+    'perf/input_wait': '{:.0%}',
 }
 WIDE = (
     '{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}'
@@ -176,6 +184,7 @@ class ProgressBar(contextlib.AbstractContextManager):
     ) -> str:
         step = self.step if step is None else step
         left = self.seconds_left
+        numbers = {key: n for key, n in numbers.items() if key not in BAR_ONLY}
         words = [
             f'step {step:,}/{self.total:,}',
             self._epoch(step),
@@ -186,7 +195,7 @@ class ProgressBar(contextlib.AbstractContextManager):
 
     def _words(self, numbers: Mapping[str, float | None]) -> list[str]:
         return [
-            f'{word} {_figure(numbers[key])}'
+            f'{word} {_figure(key, numbers[key])}'
             for key, word in self.labels.items()
             if key in numbers
         ]
@@ -199,7 +208,9 @@ class ProgressBar(contextlib.AbstractContextManager):
         return f'epoch {done:.1f}/{self.total / self.steps_per_epoch:g}'
 
 
-def _figure(value: float | None) -> str:
+def _figure(key: str, value: float | None) -> str:
     if value is None:
         return '-'
+    if key in FORMATS:
+        return FORMATS[key].format(value)
     return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.4f}'
