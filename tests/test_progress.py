@@ -156,3 +156,9 @@ def test_a_narrow_terminal_shows_the_first_numbers_whole():
         r'100% \|.{6}\| ETA 00:00, loss 0\.5000  images/s 4,321  val acc 0\.8750',
         lines[-3],
     )
+
+
+def test_a_part_of_an_epoch_is_a_short_number():
+    bar = ProgressBar(2, steps_per_epoch=18)
+    assert bar._epoch(2) == 'epoch 0.1/0.11'
+    bar.close()

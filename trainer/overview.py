@@ -53,7 +53,7 @@ def _learnt(data: Dataset) -> str:
         'classes': data.class_names,
         'classes of pixels': data.segmentation_names,
         'keypoints': data.keypoint_names,
-        'targets': data.target_names,
+        'targets' if len(data.target_names) > 1 else 'target': data.target_names,
     }
     return ', '.join(f'{len(names)} {what}' for what, names in names.items() if names)
 

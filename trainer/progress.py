@@ -205,7 +205,7 @@ class ProgressBar(contextlib.AbstractContextManager):
         if not self.steps_per_epoch:
             return ''
         done = (self.step if step is None else step) / self.steps_per_epoch
-        return f'epoch {done:.1f}/{self.total / self.steps_per_epoch:g}'
+        return f'epoch {done:.1f}/{round(self.total / self.steps_per_epoch, 2):g}'
 
 
 def _figure(key: str, value: float | None) -> str:
