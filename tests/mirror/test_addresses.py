@@ -2,6 +2,7 @@
 
 import errno
 import pathlib
+import threading
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -98,3 +99,20 @@ def test_a_read_that_fails_twice_is_tried_again(address, machines, monkeypatch):
     monkeypatch.setattr(bucket.time, 'sleep', lambda _: None)
     monkeypatch.setattr(MemoryFileSystem, 'get_file', get_file)
     assert steps(machines[1].run(address)) == [10]
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(
+    address, machines, monkeypatch
+):
+    asked, answer = [], threading.Event()
+
+    def cat_file(*_, **__):
+        asked.append(1)
+        answer.wait(10)
+
+    monkeypatch.setattr(bucket, 'SECONDS', 0.05)
+    monkeypatch.setattr(MemoryFileSystem, 'cat_file', cat_file)
+    with pytest.raises(UserError, match='no answer within 0 s'):
+        machines[0].fetched(address)
+    answer.set()
+    assert len(asked) == 1

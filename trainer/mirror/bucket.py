@@ -8,17 +8,27 @@ import contextlib
 import glob
 import os
 import pathlib
+import queue
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from trainer import places
 from trainer.errors import UserError
 
 AT_ONCE = 4  # objects on their way
+SECONDS = 60  # for an answer, and beside it for the bytes of a file
+SLOWEST = 2**17  # bytes a second
 ATTEMPTS = 3  # of reads and of the first write
 PARTIAL = '.partial'  # on a disk: what is not whole yet
-FINAL = (FileNotFoundError, PermissionError, NotImplementedError, ValueError)
+FINAL = (
+    FileNotFoundError,
+    PermissionError,
+    NotImplementedError,
+    TimeoutError,
+    ValueError,
+)
 LOG_IN = {
     'gs': 'log in (gcloud auth application-default login) and name a bucket that '
     'exists',
@@ -59,57 +69,69 @@ class Bucket:
         Raises:
           BucketError: it cannot be read.
         """
-        with _told():
-            try:
-                return self._files.cat_file(self._path(name))
-            except FileNotFoundError:
+        try:
+            return _within(SECONDS, lambda: self._files.cat_file(self._path(name)))
+        except BucketError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
                 return None
+            raise
 
     def write(self, name: str, content: bytes) -> None:
         """Replaces an object. Raises BucketError: the old one is still there."""
-        self._put(name, lambda path: self._files.pipe_file(path, content))
+        self._put(name, lambda path: self._files.pipe_file(path, content), len(content))
 
     def upload(self, source: pathlib.Path, name: str) -> None:
         """Replaces an object by what a file holds. Errors as of `write`."""
-        self._put(name, lambda path: self._files.put_file(str(source), path))
+        size = source.stat().st_size
+        self._put(name, lambda path: self._files.put_file(str(source), path), size)
 
-    def download(self, name: str, target: pathlib.Path) -> None:
+    def download(self, name: str, target: pathlib.Path, size: int = 0) -> None:
         """Writes an object into a file. Raises BucketError: it cannot be read."""
-        with _told():
-            self._files.get_file(self._path(name), str(target))
+        path = self._path(name)
+        seconds = SECONDS + size / SLOWEST
+        _within(seconds, lambda: self._files.get_file(path, str(target)))
 
     def remove(self, name: str) -> None:
         """Deletes an object, where it is there. Raises BucketError."""
         path = self._path(name)
-        with _told():
+
+        def remove() -> None:
             with contextlib.suppress(FileNotFoundError):
                 self._files.rm_file(path)
             if self.is_disk:
                 with contextlib.suppress(OSError):  # not empty
                     os.rmdir(os.path.dirname(path))
 
+        _within(SECONDS, remove)
+
     def names(self) -> list[str]:
         """All objects. Raises BucketError: they cannot be listed."""
-        with _told():
+
+        def find() -> list[str]:
             try:
                 self._files.invalidate_cache()
-                found = self._files.find(self._root)
+                return self._files.find(self._root)
             except FileNotFoundError:
                 return []
+
+        found = _within(SECONDS, find)
         below = (path.removeprefix(self._root).lstrip('/') for path in found)
         return sorted(name for name in below if name and not name.endswith(PARTIAL))
 
     def _path(self, name: str) -> str:
         return f'{self._root}/{name}'
 
-    def _put(self, name: str, put: Callable[[str], object]) -> None:
+    def _put(self, name: str, put: Callable[[str], object], size: int) -> None:
         path = self._path(name)
-        with _told():
+
+        def put_whole() -> None:
             if not self.is_disk:
                 put(path)
                 return
             put(path + PARTIAL)  # a file grows before one's eyes, an object does not
             self._files.mv(path + PARTIAL, path)
+
+        _within(SECONDS + size / SLOWEST, put_whole)
 
 
 def in_parallel(work: Callable, items: Iterable) -> list:
@@ -141,12 +163,28 @@ def advice(address: str) -> str:
     return f'{mend[0].upper()}{mend[1:]}, or give a local --workdir.'
 
 
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _within(seconds: float, work: Callable):
+    """What `work` gives; a server that does not answer is waited for no longer.
+
+    Raises:
+      BucketError: from whatever went wrong.
+    """
+    results = queue.SimpleQueue()
+
+    def put() -> None:
+        try:
+            results.put((work(), None))
+        except Exception as error:
+            results.put((None, error))
+
+    threading.Thread(target=put, daemon=True, name='bucket').start()
     try:
-        yield
-    except Exception as error:
+        result, error = results.get(timeout=seconds)
+    except queue.Empty:
+        result, error = None, TimeoutError(f'no answer within {seconds:.0f} s')
+    if error is not None:
         raise BucketError(error) from error
+    return result
 
 
 def _opened(address: str, is_disk: bool) -> tuple:

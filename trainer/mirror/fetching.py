@@ -174,15 +174,15 @@ class Fetching:
 
     def _is_bad(self, name: str, file: str, partial: pathlib.Path) -> str | None:
         """Brings a file of a checkpoint; says which it was, if it is not as it was."""
-        target = partial / file
+        target, facts = partial / file, self.index.checkpoints[name][file]
         try:
-            retried(lambda: self.bucket.download(f'{name}/{file}', target))
+            source = f'{name}/{file}'
+            retried(lambda: self.bucket.download(source, target, facts.bytes))
         except BucketError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return f'{file} is missing'
             raise
-        altered = File.of(target).sha256 != self.index.checkpoints[name][file].sha256
-        return f'{file} has other bytes' if altered else None
+        return f'{file} has other bytes' if File.of(target) != facts else None
 
     def _bring_file(self, name: str) -> None:
         content = retried(lambda: self.bucket.read(name))
