@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import main
 from tests.run_ends import assert_same_end, timeless
 from trainer.checkpoints import CheckpointStore
 
@@ -19,6 +20,7 @@ EIGHT = '--xla_force_host_platform_device_count=8'
 
 MLP = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=20', '--gin.MLP.dropout=0.3']
 RESNET = ['--gin_file=configs/resnet18.gin', '--gin.EPOCHS=2', '--gin.BATCH=32']
+TINY = ['--gin_file=tests/faults/tiny_resnet.gin', '--gin.EPOCHS=20']
 OFTEN = ['--gin.Experiment.save_every=0.3', '--gin.Experiment.log_every=3']
 
 
@@ -57,10 +59,12 @@ def stop_after(workdir, arguments, step, number, *, watched=None, **env):
     return process.returncode, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('arguments', 'steps'), [(MLP, 200), (RESNET, 80)], ids=['mlp', 'resnet']
 )
 def test_sigkill_at_three_random_points(tmp_path, arguments, steps):
+    """As faults/test_kills.py has it of small nets on every change, at full width."""
     arguments = [*arguments, *OFTEN]
     finish(tmp_path / 'whole', arguments)
     seed = random.randrange(2**32)
@@ -73,9 +77,9 @@ def test_sigkill_at_three_random_points(tmp_path, arguments, steps):
 
 
 def test_sigkill_on_eight_devices(tmp_path):
-    arguments = [*MLP, *OFTEN]
+    arguments = [*MLP, *OFTEN, '--gin.EPOCHS=6']
     finish(tmp_path / 'whole', arguments, XLA_FLAGS=EIGHT)
-    point = random.randrange(1, 150)
+    point = random.randrange(1, 50)
     killed = tmp_path / 'killed'
     stop_after(killed, arguments, point, signal.SIGKILL, XLA_FLAGS=EIGHT)
     finish(killed, arguments, XLA_FLAGS=EIGHT)
@@ -97,10 +101,17 @@ def test_eight_devices_give_the_losses_of_one(tmp_path):
                 assert row[key] == pytest.approx(other[key], abs=1e-5)
 
 
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """A run of the tiny residual net that nothing befell."""
+    workdir = tmp_path_factory.mktemp('whole') / 'run'
+    finish(workdir, [*TINY, *OFTEN])
+    return workdir
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
-    arguments = [*RESNET, *OFTEN]
-    finish(tmp_path / 'whole', arguments)
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, whole, number):
+    arguments = [*TINY, *OFTEN]
     code, output = stop_after(tmp_path / 'stopped', arguments, 12, number)
     assert code == 75, output
     assert 'the same command goes on' in output
@@ -108,19 +119,25 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
     assert f'saved at step {saved}' in output
     output = finish(tmp_path / 'stopped', arguments)
     assert f'going on from step {saved} of' in output
-    assert_same_end(tmp_path / 'whole', tmp_path / 'stopped')
+    assert_same_end(whole, tmp_path / 'stopped')
 
 
-def test_a_finished_run_says_so(tmp_path):
+def again(workdir, capfd, *arguments):
+    """What a run says to this process that trains it."""
+    assert main.main(['main.py', f'--workdir={workdir}', *arguments]) == 0
+    return ''.join(capfd.readouterr())
+
+
+def test_a_finished_run_says_so(tmp_path, capfd):
     arguments = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=1']
-    finish(tmp_path / 'run', arguments)
+    again(tmp_path / 'run', capfd, *arguments)
     before = (tmp_path / 'run' / 'results.json').read_bytes()
-    assert 'is finished' in finish(tmp_path / 'run', arguments)
+    assert 'is finished' in again(tmp_path / 'run', capfd, *arguments)
     assert (tmp_path / 'run' / 'results.json').read_bytes() == before
 
 
-def test_more_epochs_go_on_and_say_so(tmp_path):
-    finish(tmp_path / 'run', ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=1'])
-    output = finish(tmp_path / 'run', ['--gin.EPOCHS=2'])
+def test_more_epochs_go_on_and_say_so(tmp_path, capfd):
+    again(tmp_path / 'run', capfd, '--gin_file=configs/mlp.gin', '--gin.EPOCHS=1')
+    output = again(tmp_path / 'run', capfd, '--gin.EPOCHS=2')
     assert 'epochs were 1, are 2: the schedule is computed anew' in output
     assert json.loads((tmp_path / 'run' / 'results.json').read_text())['step'] == 20
