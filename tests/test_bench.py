@@ -14,6 +14,7 @@ from trainer.stopwatch import Stopwatch
 
 FIGURES = {
     'name',
+    'processes',
     'device',
     'devices',
     'batch',
@@ -93,6 +94,34 @@ def test_utilisation_is_flops_over_the_peak(monkeypatch):
 )
 def test_a_peak_is_dense_and_of_one_device(kind, teraflops):
     assert footprint.peak_flops(kind) == pytest.approx(1e12 * teraflops, rel=2e-3)
+
+
+def test_processes_go_on_for_as_long_as_the_first_says(monkeypatch):
+    said = []
+    monkeypatch.setattr(bench.processes, 'told', lambda more: said.append(more) or more)
+    first = bench.Until(0.05)
+    steps = 0
+    while not first(steps):
+        time.sleep(0.001)
+        steps += 1
+    assert steps >= bench.LEAST_STEPS and said[-1] == 0
+    assert len(said) < steps == bench.LEAST_STEPS + sum(said)
+    heard = iter(said)
+    monkeypatch.setattr(bench.processes, 'told', lambda more: next(heard))
+    other = bench.Until(1000)
+    assert [other(step) for step in range(steps + 1)] == [False] * steps + [True]
+
+
+def test_a_signal_ends_it_after_the_least_steps():
+    until = bench.Until(1000, stop=True)
+    assert not until(bench.LEAST_STEPS - 1) and until(bench.LEAST_STEPS)
+
+
+def test_the_slowest_and_the_fullest_of_several_count(monkeypatch):
+    other = [0.5, {'host': 3}]
+    monkeypatch.setattr(bench.processes, 'gather', lambda mine: [mine, other])
+    worst = bench.worst(0.25, {'host': 7})
+    assert worst == {'input_wait': 0.5, 'peak_bytes': {'host': 7}}
 
 
 def test_percentiles_are_those_of_the_steps():

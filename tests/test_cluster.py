@@ -1,12 +1,20 @@
 """Which processes there are: told by flags, or found where jax finds a cluster."""
 
+import pathlib
+import re
+
 import pytest
 
-from trainer import command_line
-from trainer.cluster import MARKS, Cluster, cluster_of
+import main
+from trainer import cluster, command_line
+from trainer.cluster import MARKS, Cluster, cluster_of, takes_part
 from trainer.command_flags import FLAGS
+from trainer.command_table import COMMANDS, PROCESSES
 from trainer.errors import UserError
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TOGETHER = {'train', 'evaluate', 'fast', 'bench', 'profile', 'lr_find', 'overfit'}
+ALONE = [name for name, command in COMMANDS.items() if command.together != 'always']
 SLURM = {
     'SLURM_JOB_ID': '4097',
     'SLURM_STEP_NODELIST': 'node[07-10]',
@@ -27,6 +35,11 @@ def alone(monkeypatch):
     """No cluster around the tests themselves."""
     for mark in MARKS:
         monkeypatch.delenv(mark, raising=False)
+
+
+def slurm(monkeypatch, **changed):
+    for name, value in {**SLURM, **changed}.items():
+        monkeypatch.setenv(name, str(value))
 
 
 def found(*flags):
@@ -61,19 +74,79 @@ def test_flags_that_make_no_sense_are_refused(flags, message):
         found(*flags)
 
 
-@pytest.mark.parametrize(
-    'command', ['search', 'bench', 'profile', 'lr_find', 'fast', 'overfit', 'predict']
-)
+@pytest.mark.parametrize('command', ALONE)
 def test_what_one_process_does_takes_no_others(command):
     words = command_line.parse(['main.py', command, '--process_id=1'])
     expected = f'^{command} is done by one process.* without --process_id; several '
-    with pytest.raises(UserError, match=expected + 'processes do train and evaluate.$'):
+    expected += 'processes do train, check --memory, evaluate, fast, bench, profile, '
+    with pytest.raises(UserError, match=expected + 'lr_find and overfit.$'):
         command_line.check(words[0], words[1:])
 
 
+@pytest.mark.parametrize('command', COMMANDS)
+def test_any_command_may_be_a_process_of_its_own(command, monkeypatch):
+    slurm(monkeypatch)
+    words = command_line.parse(['main.py', command, '--num_processes=1'])
+    command_line.check(words[0], words[1:])
+    assert takes_part(command, FLAGS)
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+@pytest.mark.parametrize(('process', 'local'), [(0, 0), (1, 1), (2, 0)])
+def test_who_has_a_part_in_a_command_on_slurm(command, process, local, monkeypatch):
+    slurm(monkeypatch, SLURM_PROCID=process, SLURM_LOCALID=local)
+    used = {}
+    monkeypatch.setattr(cluster, '_use', used.__setitem__)
+    command_line.parse(['main.py'])
+    first, machine = process == 0, local == 0
+    expected = {'search': True, 'doctor': machine} | dict.fromkeys(TOGETHER, True)
+    assert takes_part(command, FLAGS) == expected.get(command, first)
+    assert used.get('jax_cuda_visible_devices') == (
+        str(local) if command == 'search' else None
+    )
+
+
+@pytest.mark.parametrize('command', sorted({*ALONE} - {'search', 'doctor'}))
+def test_who_has_no_part_ends_at_once_and_says_nothing(command, monkeypatch, capfd):
+    slurm(monkeypatch)
+    assert main.main(['main.py', command]) == 0
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_machine_of_a_slice_computes_alone_on_its_cpu(monkeypatch):
+    used = {}
+    monkeypatch.setattr(cluster, '_use', used.__setitem__)
+    monkeypatch.setattr(cluster, '_has_tpu', lambda: True)
+    monkeypatch.setattr(cluster, 'cluster_of', lambda _: Cluster('a', 1, 0, 4, 300))
+    assert takes_part('predict', FLAGS)
+    assert used == {'jax_platforms': 'cpu'}
+    with pytest.raises(UserError, match=r'^search .* of a TPU slice computes nothing'):
+        takes_part('search', FLAGS)
+
+
+def test_memory_is_told_of_the_devices_of_all_processes(monkeypatch):
+    slurm(monkeypatch)
+    words = command_line.parse(['main.py', 'check', '--memory', '--process_id=1'])
+    command_line.check(words[0], words[1:])
+    assert COMMANDS['check'].is_joint(FLAGS) and takes_part('check', FLAGS)
+
+
+def test_the_flags_of_several_are_those_of_what_they_do_together():
+    for command in COMMANDS.values():
+        several = command.together != 'never'
+        assert {*PROCESSES} & {*command.flags} == ({*PROCESSES} if several else set())
+
+
+def test_the_page_says_of_every_command_who_does_it():
+    table = (ROOT / 'docs/tpu.md').read_text().split('## Every command')[1]
+    rows = re.findall(r'^\| (`.*?) \|', table, re.MULTILINE)
+    told = [set(re.findall(r'`(\w+)`', row)) for row in rows]
+    rest = {*ALONE} - {'search', 'doctor'}
+    assert told == [TOGETHER, {'search'}, {'doctor'}, rest]
+
+
 def test_slurm_is_found(monkeypatch):
-    for name, value in SLURM.items():
-        monkeypatch.setenv(name, value)
+    slurm(monkeypatch)
     assert found() == Cluster('node07', 61441, 2, 4, 300, (0,))
     assert found('--num_processes=1') is None
     monkeypatch.setenv('SLURM_NTASKS', '1')
@@ -83,9 +156,8 @@ def test_slurm_is_found(monkeypatch):
 def test_open_mpi_is_found(monkeypatch):
     for name, value in OPEN_MPI.items():
         monkeypatch.setenv(name, value)
-    cluster = found()
-    assert (cluster.host, cluster.index, cluster.count) == ('10.96.0.1', 1, 2)
-    assert cluster.devices == (1,)
+    one = found()
+    assert (one.host, one.index, one.count, one.devices) == ('10.96.0.1', 1, 2, (1,))
 
 
 def test_what_is_half_there_is_said(monkeypatch):

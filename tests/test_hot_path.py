@@ -5,6 +5,7 @@ import pathlib
 import jax
 import pytest
 
+from models import vit
 from trainer.experiment import load
 from trainer.job import open_job
 from trainer.judgements import step_memory
@@ -41,7 +42,17 @@ def test_no_transfer_but_of_batches(config):
 
 @pytest.mark.parametrize('config', CONFIGS)
 def test_the_state_is_donated_and_held_once(config):
-    job = job_of(config)
+    assert_held_once(job_of(config))
+
+
+def test_the_state_of_a_transformer_is_held_once(monkeypatch):
+    monkeypatch.setitem(vit.SIZES, 'Ti', (64, 2, 2))
+    files = ['configs/resnet18.gin', 'configs/models/vit_b16.gin']
+    assert_held_once(open_job(load(files, ["ViT.size = 'Ti/4'", 'BATCH = 16']), ()))
+
+
+def assert_held_once(job):
+    """XLA lays the new state where the old one was, and takes no room for another."""
     state, step = job.abstract_state(), job.compile_train_step()
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     analysis = step.memory_analysis()

@@ -138,12 +138,24 @@ def test_a_mistake_of_one_is_told_to_all(tmp_path):
     assert ends[0][1].count('error: process 1 (process ') == 1
 
 
-def test_several_seeds_are_refused(tmp_path):
-    seeds = ['--gin.Experiment.seeds=(0, 1)', f'--workdir={tmp_path / "run"}']
-    for code, said in Several([*MLP, *seeds], devices=1).ends().values():
-        assert code == 2, said
-        assert 'error: Experiment.seeds are trained by one process; with ' in said
-    assert not (tmp_path / 'run').exists()
+def together(workdir, *names):
+    """What two processes have come to that did these things in one start."""
+    program = {index: ['-m', 'tests.done_together', *names] for index in (0, 1)}
+    said = Several([f'--workdir={workdir}'], devices=1, program=program).done()
+    return json.loads(said.splitlines()[-1])
+
+
+def test_what_several_do_beside_a_run(tmp_path):
+    found = together(tmp_path, 'bench', 'fast', 'seeds')
+    bench = found['bench']
+    assert (bench['processes'], bench['devices'], bench['batch']) == (2, 2, 128)
+    assert bench['images_per_second'] * bench['step_ms'] == pytest.approx(128_000)
+    assert found['fast']['step'] == 2
+    files = [tmp_path / f'seeds/seed_{seed}/results.json' for seed in (0, 1)]
+    losses = [json.loads(file.read_text())['test/loss'] for file in files]
+    assert losses[0] != losses[1]
+    assert found['seeds']['test/loss/mean'] == pytest.approx(sum(losses) / 2)
+    assert [path.name for path in tmp_path.iterdir()] == ['seeds']
 
 
 def test_a_signal_to_one_saves_the_same_step_in_all(tmp_path):

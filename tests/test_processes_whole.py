@@ -10,7 +10,7 @@ import pytest
 from tests.picture_folders import write_classes
 from tests.run_ends import timeless
 from tests.several import DEVICES, Several
-from tests.test_processes import FSDP, MLP, alone, assert_close, scores
+from tests.test_processes import FSDP, MLP, alone, assert_close, scores, together
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +26,10 @@ LAYOUTS = {
 }
 RESNET = ['--gin_file=configs/resnet18.gin', '--gin.BATCH=32', '--gin.EPOCHS=0.25']
 RESNET += ['--gin.Experiment.log_every=1', '--gin.Experiment.pictures=0']
+
+SHORT = 'import sys, main; from trainer import bench; '
+SHORT += "bench.bench.__kwdefaults__['seconds'] = 0.5; "
+SHORT += "sys.exit(main.main(['main.py', *sys.argv[1:]]))"
 
 
 @pytest.fixture(scope='module')
@@ -91,6 +95,22 @@ def test_whoever_dies_all_end_and_the_run_goes_on(tmp_path, one, victim):
     assert_close(one, tmp_path)
 
 
+def test_seeds_go_on_after_a_death_in_the_second(tmp_path):
+    seeds = [*MLP, '--gin.Experiment.seeds=(0, 1)']
+    alone(tmp_path / 'one', *seeds)
+    several = [*seeds, f'--workdir={tmp_path / "two"}']
+    killed, run = tmp_path / 'two/seed_1', Several(several)
+    ends, _ = run.signal_after(20, killed, 1, signal.SIGKILL)
+    assert ends[0][0] == 70, ends[0][1]
+    said = Several(several).done()
+    assert 'seed_0 is finished' in said and 'going on from step ' in said
+    for seed in ('seed_0', 'seed_1'):
+        assert_close(tmp_path / 'one' / seed, tmp_path / 'two' / seed)
+    texts = ((tmp_path / name / 'results.json').read_text() for name in ('one', 'two'))
+    one, two = map(json.loads, texts)
+    assert two == pytest.approx(one, abs=1e-5)
+
+
 def test_a_frozen_process_is_lost(tmp_path):
     run = Several([*MLP, '--gin.EPOCHS=500', f'--workdir={tmp_path}'])
     began = time.monotonic()
@@ -133,6 +153,26 @@ def test_other_data_is_named_before_anything_is_compiled(tmp_path):
         assert 'error: process 1 has train data ' in said
         assert 'compile' not in said
     assert not (tmp_path / 'run').exists()
+
+
+def test_bench_by_two_is_said_once_for_the_whole_mesh():
+    quick = {index: ['-c', SHORT] for index in (0, 1)}
+    ends = Several(['bench', *MLP, '--json'], program=quick).ends()
+    assert {code for code, _ in ends.values()} == {0}, ends
+    figures = [line for line in ends[0][1].splitlines() if 'Gloo' not in line]
+    found = json.loads('\n'.join(figures))
+    assert (found['processes'], found['devices']) == (2, 8)
+    assert not [line for line in ends[1][1].splitlines() if 'Gloo' not in line]
+
+
+def test_what_else_several_do_together(tmp_path):
+    found = together(tmp_path, 'overfit', 'lr_find', 'memory', 'profile')
+    assert 1 < found['overfit'] < 300
+    assert 1e-7 < found['lr_find']['suggested'] < 10
+    assert found['memory']['largest_batch'] % 2 == 0 < found['memory']['step_bytes']
+    assert found['profile']['shares']['matmul'] > 0
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ['rates.html', 'trace']
 
 
 def test_a_damaged_part_of_one_process_is_found_by_all(tmp_path, one):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from trainer import feeding, overview
+from trainer import feeding, overview, processes, roll_call
 from trainer.console import Console
 from trainer.experiment import Experiment
 from trainer.footprint import memory, peak_flops
-from trainer.job import Job, open_job
+from trainer.job import Job
 from trainer.loop import IN_FLIGHT
 from trainer.memory import advised
 from trainer.signals import Stop
@@ -24,7 +24,9 @@ from trainer.stopwatch import Stopwatch
 
 SECONDS, LEAST_STEPS = 20.0, 5
 WARM_STEPS = 3  # the first steps fill queues and caches
+AHEAD = 1.0  # seconds of steps at most that processes agree on at once
 MIB = 2**20
+FACTS = ('device', 'devices', 'batch', 'parameters', 'flops_per_step', 'step_bytes')
 
 
 def bench(
@@ -47,25 +49,33 @@ def bench(
     """
     phases = console.phases
     with phases('data'):
-        job = open_job(experiment, ())
+        job = roll_call.opened(experiment, ())
     with advised(job):
         with phases('compile'):
             step, several = job.compile_train_step(), job.compile_train_steps()
         with phases('init'):
             state = jax.block_until_ready(job.init_state())
+        processes.meet()
         with phases('steps'):
             measured = measure(job, (step, several), state, stop, seconds)
     known = overview.facts(job, step)
-    kept = ('device', 'devices', 'batch', 'parameters', 'flops_per_step', 'step_bytes')
     return {
         'name': experiment.name,
-        **{name: known[name] for name in kept},
+        'processes': processes.count(),
+        **{name: known[name] for name in FACTS},
         'mfu': None,
         **measured,
         'compile_seconds': phases.seconds['compile'],
         'init_seconds': phases.seconds['init'],
-        'peak_bytes': memory(),
+        **worst(measured['input_wait'], memory()),
     }
+
+
+def worst(input_wait: float, peak_bytes: dict[str, int]) -> dict[str, object]:
+    """What is the most in any process: all wait for the slowest, the fullest fails."""
+    waits, peaks = zip(*processes.gather([input_wait, peak_bytes]), strict=True)
+    most = {name: max(peak[name] for peak in peaks) for name in peak_bytes}
+    return {'input_wait': max(waits), 'peak_bytes': most}
 
 
 def measure(job: Job, programs: tuple, state: TrainState, stop, seconds: float) -> dict:
@@ -85,17 +95,35 @@ def measure(job: Job, programs: tuple, state: TrainState, stop, seconds: float) 
         def warm(steps: int) -> bool:
             return steps >= WARM_STEPS
 
-        def done(steps: int) -> bool:
-            late = bool(stop) or time.perf_counter() >= until
-            return steps >= LEAST_STEPS and late
-
         state, _ = take(*programs, state, batches, clock, warm)
         clock.restart()
-        until = time.perf_counter() + seconds
-        state, steps = take(*programs, state, batches, clock, done)
+        until = Until(seconds, stop)
+        state, steps = take(*programs, state, batches, clock, until)
         figures = clock.read(job.experiment.train_data.batch)
     named = {name.removeprefix('perf/'): value for name, value in figures.items()}
     return {'steps': steps, **named}
+
+
+class Until:
+    """Whether so many seconds are over, asked before each step: alike in all processes.
+
+    The first one's clock counts. It tells the others how far all go before they ask
+    again; steps are under way on the devices meanwhile.
+    """
+
+    def __init__(self, seconds: float, stop=False):
+        """Begins to count; `stop` ends it early, after the least steps."""
+        self.seconds, self.stop = seconds, stop
+        self.started, self.agreed = time.perf_counter(), LEAST_STEPS
+
+    def __call__(self, steps: int) -> bool:
+        if steps < self.agreed:
+            return False
+        spent = time.perf_counter() - self.started
+        left = 0.0 if self.stop else min(AHEAD, self.seconds - spent)
+        more = min(steps, max(1, int(steps * left / spent))) if left > 0 else 0
+        self.agreed = steps + processes.told(more)
+        return self.agreed == steps
 
 
 def take(
@@ -122,13 +150,16 @@ def take(
 def text(found: dict) -> str:
     """The figures, one a line; what is not known says why."""
     flops, share = found['flops_per_step'], found['mfu']
+    several = found['processes'] > 1
+    within = f' in {found["processes"]} processes' if several else ''
+    longest = ', in the process that waits longest' if several else ''
     rows = {
         'config': f'{found["name"]}, batch {found["batch"]:,}',
-        'devices': f'{found["devices"]} x {found["device"]}',
+        'devices': f'{found["devices"]} x {found["device"]}{within}',
         'images a second': f'{found["images_per_second"]:,.1f}',
         'step': f'{found["step_ms_p50"]:,.1f} ms (p50), '
         f'{found["step_ms_p95"]:,.1f} ms (p95), of {found["steps"]} steps',
-        'waiting for data': f'{found["input_wait"]:.1%} of the time',
+        'waiting for data': f'{found["input_wait"]:.1%} of the time{longest}',
         'FLOPs a step': f'{flops / 1e9:,.2f} G on each device' if flops else 'not told',
         'MFU': unknown(found) if share is None else f'{share:.1%}',
         'compile': f'{found["compile_seconds"]:,.1f} s',

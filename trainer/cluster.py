@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 
+from trainer.command_table import COMMANDS
 from trainer.errors import UserError
 
 # What is in the environment where jax knows a cluster: Slurm's srun, Open MPI's mpirun,
@@ -17,6 +18,7 @@ MARKS = (
     'TPU_PROCESS_ADDRESSES',
     'JOB_COMPLETION_INDEX',
 )
+OF_NO_TPU = ('SLURM_STEP_NODELIST', 'OMPI_MCA_orte_hnp_uri')
 LAST_PORT = 65535
 
 
@@ -85,6 +87,55 @@ def cluster_of(flags) -> Cluster | None:
     )
 
 
+def takes_part(command: str, flags) -> bool:
+    """Whether this process has a part in a command, where it is one of several.
+
+    Where they do not do it together, those that have none end at once, in silence.
+
+    Raises:
+      UserError: as `cluster_of`, or each would need devices that it has not alone.
+    """
+    who = COMMANDS[command]
+    cluster = None if who.is_joint(flags) else cluster_of(flags)
+    if cluster is None:
+        return True
+    if who.alone == 'machine':
+        return cluster.devices is None or 0 in cluster.devices
+    if who.alone == 'each':
+        _take_own(command, cluster)
+        return True
+    if _on_slice():
+        _use('jax_platforms', 'cpu')  # the TPU of a machine waits for all the others
+    return cluster.index == 0
+
+
+def _take_own(command: str, cluster: Cluster) -> None:
+    """Leaves the devices of the machine's other processes to them."""
+    if _on_slice():
+        raise UserError(
+            f'{command} has a process of its own on each machine, but one machine of a '
+            f'TPU slice computes nothing alone; start it on a TPU of one machine.'
+        )
+    if cluster.devices is not None:
+        own = ','.join(map(str, cluster.devices))
+        _use('jax_cuda_visible_devices', own)
+        _use('jax_rocm_visible_devices', own)
+
+
+def _use(option: str, value: str) -> None:
+    import jax
+
+    jax.config.update(option, value)
+
+
+def _on_slice() -> bool:
+    return _has_tpu() and not any(mark in os.environ for mark in OF_NO_TPU)
+
+
+def _has_tpu() -> bool:
+    return importlib.util.find_spec('libtpu') is not None
+
+
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(':')
     if not host or not port.isdecimal() or not 0 < int(port) <= LAST_PORT:
@@ -97,8 +148,7 @@ def _split(address: str) -> tuple[str, int]:
 
 def _detected(seconds: float) -> Cluster | None:
     """What jax's own detection finds, without starting anything."""
-    on_tpu = importlib.util.find_spec('libtpu') is not None
-    if not on_tpu and not any(mark in os.environ for mark in MARKS):
+    if not _has_tpu() and not any(mark in os.environ for mark in MARKS):
         return None
     # No public call says what `jax.distributed.initialize()` would detect, and it
     # ends the process where a peer is missing, naming none.

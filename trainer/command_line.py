@@ -78,11 +78,12 @@ def check(name: str, words: list[str]) -> None:
         hint = _meant(words[0]) or '; values are given as --flag=value.'
         raise UserError(f'{name} takes no word {words[0]!r}{hint}')
     for flag in (flag for flag in FLAGS if FLAGS[flag].present):
-        if flag in PROCESSES and flag not in command.flags:
-            several = [other for other in COMMANDS if flag in COMMANDS[other].flags]
+        if flag in PROCESSES and not command.is_joint(FLAGS):
+            if FLAGS.num_processes == 1:
+                continue  # a process of its own, whatever has started it
             raise UserError(
                 f'{name} is done by one process, so start it once, without --{flag}; '
-                f'several processes do {" and ".join(several)}.'
+                f'several processes do {_joint()}.'
             )
         if flag not in (*command.flags, *ALWAYS):
             known = ', '.join(f'--{other}' for other in command.flags)
@@ -92,6 +93,16 @@ def check(name: str, words: list[str]) -> None:
     if FLAGS.format is not None and FLAGS.format not in command.formats:
         choices = ', '.join(command.formats)
         raise UserError(f'{name} writes no {FLAGS.format}; choose --format={choices}.')
+
+
+def _joint() -> str:
+    """The commands that several processes do as one."""
+    *several, last = (
+        name if command.together == 'always' else f'{name} --{command.together}'
+        for name, command in COMMANDS.items()
+        if command.together != 'never'
+    )
+    return f'{", ".join(several)} and {last}'
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = '') -> str:

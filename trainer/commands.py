@@ -14,6 +14,7 @@ from trainer import (
     processes,
     questions,
 )
+from trainer.cluster import takes_part
 from trainer.console import Console, log, say
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
@@ -36,6 +37,8 @@ def run(
       argv: the whole command, for the record.
       started: when the program began (`time.perf_counter()`).
     """
+    if not takes_part(name, flags):
+        return DONE
     allowed.limit(flags.gin_imports)
     keep_freed_memory()
     collect_garbage_rarely()
@@ -83,7 +86,9 @@ def check(flags, argv: Sequence[str], started: float) -> int:
     """Finds every mistake in a config; opens no data, except to rehearse."""
     from trainer.lint.report import check_report
 
-    text, good = check_report(*questions.config_of(flags, questions.place_of(flags)))
+    report = check_report(*questions.config_of(flags, questions.place_of(flags)))
+    reports = processes.gather(report)  # with --memory of several processes
+    text, good = next((one for one in reports if not one[1]), report)
     if flags.rehearse and flags.memory:
         raise UserError('check takes --rehearse or --memory: ask for one at a time.')
     if good and (flags.rehearse or flags.memory):
@@ -112,15 +117,13 @@ def rehearse(flags) -> int:
 
 def memory(flags) -> int:
     """Says what a train step takes, and the largest batch that fits."""
-    from trainer import memory
+    from trainer import memory, roll_call
     from trainer.compilation import enable_cache
     from trainer.experiment import load
-    from trainer.job import open_job
 
     enable_cache()
-    found = memory.examine(
-        open_job(load(*questions.config_of(flags, questions.place_of(flags))), ())
-    )
+    experiment = load(*questions.config_of(flags, questions.place_of(flags)))
+    found = memory.examine(roll_call.opened(experiment, ()))
     say(json.dumps(found, indent=2) if flags.json else memory.text(found))
     return DONE if found['fits'] else USER_ERROR
 
@@ -195,8 +198,10 @@ def trial(name: str, flags, started: float) -> int:
             from trainer.experiment import load
 
             enable_cache()
-        experiment = load(*questions.config_of(flags, questions.place_of(flags)))
-        getattr(trials, name)(experiment, stop=stop, console=console)
+        place = questions.place_of(flags)
+        experiment = load(*questions.config_of(flags, place))
+        beside = {'workdir': places.local(place or 'runs')} if name == 'fast' else {}
+        getattr(trials, name)(experiment, stop=stop, console=console, **beside)
     return DONE
 
 

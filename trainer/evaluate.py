@@ -26,8 +26,8 @@ from trainer.collected import Collector
 from trainer.console import say, table
 from trainer.data import Dataset
 from trainer.errors import Interrupted, UserError
-from trainer.experiment import Experiment, describe, load
-from trainer.job import Job, open_job
+from trainer.experiment import Experiment, load
+from trainer.job import Job
 from trainer.network import Arrays
 from trainer.results import is_part
 from trainer.signals import Stop, stop_on_signals
@@ -155,10 +155,7 @@ def _open_split(directory: pathlib.Path, split: str) -> Job:
     experiment = experiment_of(directory)
     rundir.check_open(directory)
     _check_split(experiment, split)
-    roll_call.check_config(describe(experiment))
-    job = open_job(experiment, splits=(split,))
-    roll_call.check_job(job)
-    return job
+    return roll_call.opened(experiment, (split,))
 
 
 def experiment_of(directory: pathlib.Path) -> Experiment:

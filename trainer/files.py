@@ -46,6 +46,13 @@ def make_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
     return path
 
 
+def existing(path: str | os.PathLike) -> pathlib.Path:
+    """A path, or what there is already of its parents."""
+    path = pathlib.Path(path)
+    parents = (path, *path.absolute().parents)
+    return next(place for place in parents if place.exists())
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes UTF-8 text as `write_bytes` does."""
     write_bytes(path, text.encode('utf-8', 'surrogateescape'))

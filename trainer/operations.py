@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import jax
 
-from trainer import bench, feeding, files, program_text
+from trainer import bench, feeding, files, processes, program_text, roll_call
 from trainer.console import Console, table
 from trainer.errors import TrainingFailed
 from trainer.experiment import Experiment
-from trainer.job import Job, open_job
+from trainer.job import Job
 from trainer.memory import advised
 from trainer.program_text import KINDS, Operation
 from trainer.screen import tell
@@ -46,19 +46,20 @@ def profile(experiment: Experiment, *, stop, console: Console, out: str | None) 
     jax.config.update('jax_compilation_cache_include_metadata_in_key', True)
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        if out is not None:
+        if out is not None and processes.is_main():
             folder = files.make_folder('out', out)
         with console.phases('data'):
-            job = open_job(experiment, ())
+            job = roll_call.opened(experiment, ())
         stack.enter_context(advised(job))
         with console.phases('compile'):
             step = job.compile_train_step()
         with console.phases('init'):
             state = jax.block_until_ready(job.init_state())
+        processes.meet()
         with console.phases('steps'):
             steps, trace = traced(job, step, state, stop, pathlib.Path(folder))
         found = costs(list(events(trace)), step.as_text(), steps)
-    if out is not None:
+    if out is not None and processes.is_main():
         tell(f'a trace of {steps} steps: {trace}')
     return {'name': experiment.name, 'steps': steps, **found}
 
@@ -76,7 +77,8 @@ def traced(
             return step(state, batch)
 
     def done(steps: int) -> bool:
-        return steps == STEPS or (steps > 0 and bool(stop))
+        stopped = bool(stop)  # asked by all processes equally often
+        return steps == STEPS or (steps > 0 and stopped)
 
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0  # else each call of Python is traced and slower

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 
 from trainer import errors
 from trainer.cluster import Cluster, cluster_of
+from trainer.command_table import COMMANDS
 from trainer.line import Caller, Line, PeerEnded
 from trainer.screen import screen, tell
 
-JOINING = ('train', 'evaluate')  # the commands that several processes do together
 HEARTBEAT = 60  # seconds, after half of which jax itself may end all, naming nobody
 PATIENCE = 10  # seconds for a process to come to the end that another has come to
 SETTLING = 5  # seconds in which it shows whether an error came of a lost process
@@ -101,7 +101,7 @@ def joined(command: str, flags) -> Iterator[None]:
       PeerEnded: a process does not come, or has ended.
     """
     global _line
-    joins = command in JOINING and not flags.restarts
+    joins = COMMANDS[command].is_joint(flags) and not flags.restarts
     cluster = cluster_of(flags) if joins else None
     if cluster is None:
         yield

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from trainer import feeding, files
+from trainer import feeding, files, processes, roll_call
 from trainer.console import Console
 from trainer.errors import Interrupted, TrainingFailed, UserError
 from trainer.experiment import Experiment
-from trainer.job import Job, make_job, open_job
+from trainer.job import Job, make_job
 from trainer.memory import advised
 from trainer.report.blocks import Code, Figure, Figures, Section, Text, Tiles
 from trainer.report.page import page, shown
@@ -59,10 +59,10 @@ def range_test(
     if out is not None and pathlib.Path(out).is_dir():
         raise UserError(f'--out={out} is a folder; lr_find writes one file, a page.')
     with console.phases('data'):
-        job = swept(open_job(experiment, ()))
+        job = swept(roll_call.opened(experiment, ()))
     with advised(job), console.phases('steps'):
         found = judged(experiment, trained(job, stop))
-    if out is not None:
+    if out is not None and processes.is_main():
         files.make_folder('out', pathlib.Path(out).parent)
         files.write_text(pathlib.Path(out), as_page(found))
         tell(f'the curve: {out}')
@@ -102,13 +102,14 @@ def swept(job: Job) -> Job:
 def trained(job: Job, stop) -> list[float]:
     """The loss of each step, until it is far above its least or no number."""
     step, state, losses = job.compile_train_step(), job.init_state(), []
+    processes.meet()
     data, seed = job.datasets['train'], job.experiment.seed
     batches = feeding.single_batches(data, job.mesh, seed)
     with contextlib.closing(batches):
         while len(losses) < STEPS:
             batch, _ = next(batches)
             state, watch = step(state, batch)
-            loss = float(jax.device_get(watch['loss']))
+            loss = processes.told(float(jax.device_get(watch['loss'])))
             if not math.isfinite(loss):
                 break
             losses.append(loss)

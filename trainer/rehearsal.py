@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from trainer import feeding, overview, parallel
+from trainer import feeding, files, overview, parallel
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import Ending
 from trainer.evaluate import evaluate
@@ -80,8 +80,7 @@ class Rehearsal:
     @property
     def place(self) -> pathlib.Path:
         """The directory of the run, or what there is already of its parents."""
-        parents = (self.directory, *self.directory.absolute().parents)
-        return next(path for path in parents if path.exists())
+        return files.existing(self.directory)
 
     def part(self, name: str, function: Callable[[], Iterator[Finding] | None]) -> bool:
         """Does one part of the run's life; false if the run could not go on."""

@@ -49,6 +49,24 @@ def check_job(job) -> None:
     check_same(facts, 'all need the same data and as many devices')
 
 
+def opened(experiment, splits=None):
+    """The job of an experiment, which all processes have alike.
+
+    Args:
+      experiment, splits: as `job.open_job` takes them.
+
+    Raises:
+      UserError: a process has another one, or as `open_job`.
+    """
+    from trainer.description import describe
+    from trainer.job import open_job
+
+    check_config(describe(experiment))
+    job = open_job(experiment, splits)
+    check_job(job)
+    return job
+
+
 def check_same(
     mine: dict[str, object], advice: str, seconds: float | None = None
 ) -> None:

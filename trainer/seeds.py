@@ -1,10 +1,11 @@
 """One experiment with several seeds: a run each, and their mean with its spread."""
 
 import dataclasses
+import os
 import pathlib
 import statistics
 
-from trainer import files, rundir
+from trainer import files, processes, rundir
 from trainer.chronicle import write_page
 from trainer.console import Console, table
 from trainer.experiment import Experiment, describe, load
@@ -31,6 +32,31 @@ def train_seeds(
     Returns:
       What results.json in `workdir` holds: 'test/loss/mean', 'test/loss/std', ...
     """
+    directory, results = open_for_all(experiment, workdir), {}
+    for number, seed in enumerate(experiment.seeds, start=1):
+        console.say(f'seed {seed} ({number} of {len(experiment.seeds)})')
+        one = with_seed(experiment, directory, seed)
+        place = directory / f'seed_{seed}'
+        results[seed] = train(one, place, argv=argv, stop=stop, console=console)
+    summary = summarize(results)
+    if processes.is_main():
+        files.write_json(directory / rundir.RESULTS, summary)
+    console.say(seed_table(results, summary))
+    if not console.quiet:
+        write_page(directory)
+    return files.plain(summary)
+
+
+def open_for_all(
+    experiment: Experiment, workdir: str | pathlib.Path | None
+) -> pathlib.Path:
+    """The directory of all seeds, with what was asked for; process 0 opens it for all.
+
+    Raises:
+      UserError: it cannot be one.
+    """
+    if not processes.is_main():
+        return pathlib.Path(processes.told(None))
     if workdir is None:
         directory = rundir.create(experiment.name)
     else:
@@ -39,23 +65,14 @@ def train_seeds(
     if experiment.source is not None:
         source = experiment.source.config_gin
         files.write_text(directory / rundir.CONFIG_GIN, source)
-    results = {}
-    for number, seed in enumerate(experiment.seeds, start=1):
-        console.say(f'seed {seed} ({number} of {len(experiment.seeds)})')
-        one = with_seed(experiment, directory, seed)
-        place = directory / f'seed_{seed}'
-        results[seed] = train(one, place, argv=argv, stop=stop, console=console)
-    summary = summarize(results)
-    files.write_json(directory / rundir.RESULTS, summary)
-    console.say(seed_table(results, summary))
-    if not console.quiet:
-        write_page(directory)
-    return files.plain(summary)
+    processes.told(os.path.abspath(directory))
+    return directory
 
 
 def with_seed(experiment: Experiment, directory: pathlib.Path, seed: int) -> Experiment:
-    """The experiment with one seed; its gin text replays just this run."""
-    if experiment.source is None:
+    """The experiment with one seed; its gin text, which the first process writes,
+    replays just this run."""
+    if experiment.source is None or not processes.is_main():
         return dataclasses.replace(experiment, seed=seed, seeds=())
     bindings = [f'Experiment.seed = {seed}', 'Experiment.seeds = ()']
     return load([str(directory / rundir.CONFIG_GIN)], bindings)

@@ -19,7 +19,6 @@ from trainer import (
 )
 from trainer.chronicle import Chronicle
 from trainer.console import Console
-from trainer.errors import UserError
 from trainer.experiment import Experiment, describe
 from trainer.job import Job, open_job
 from trainer.lock import check_writable, locked
@@ -120,11 +119,6 @@ def open_directory(job: Job, workdir: str | pathlib.Path | None) -> pathlib.Path
 
 
 def _all_seeds(experiment: Experiment, workdir, **said) -> dict:
-    if processes.count() > 1:
-        raise UserError(
-            'Experiment.seeds are trained by one process; with several, start a run '
-            'for each seed (--gin.Experiment.seeds=() --gin.Experiment.seed=1).'
-        )
     from trainer.seeds import train_seeds
 
     return train_seeds(experiment, workdir, **said)

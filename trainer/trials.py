@@ -1,18 +1,22 @@
 """Short trials of a config: two steps of everything, and one batch learnt by heart."""
 
+import contextlib
 import dataclasses
 import itertools
+import pathlib
 import tempfile
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 
-from trainer import feeding, steps
+from trainer import feeding, files, processes, roll_call, steps
 from trainer.console import Console
 from trainer.data import Dataset
 from trainer.errors import Interrupted, TrainingFailed
 from trainer.experiment import Experiment
-from trainer.job import Job, make_recipe, open_job
+from trainer.job import Job, make_recipe
+from trainer.lock import check_writable
 from trainer.memory import advised
 from trainer.signals import Stop
 from trainer.state import TrainState
@@ -22,8 +26,20 @@ FAST_STEPS = 2
 OVERFIT_STEPS = 300
 
 
-def fast(experiment: Experiment, *, stop: Stop, console: Console) -> dict:
+def fast(
+    experiment: Experiment,
+    *,
+    stop: Stop,
+    console: Console,
+    workdir: str | pathlib.Path | None = None,
+) -> dict:
     """Trains two steps, evaluates two batches, saves, restores, scores; keeps nothing.
+
+    Args:
+      experiment: as `load` gives it.
+      stop, console: as in `trainer.train.train`.
+      workdir: of the run to come. Where there are several processes, what they save is
+        for a moment beside it; else in the machine's place for such.
 
     Returns:
       What results.json would hold.
@@ -32,13 +48,34 @@ def fast(experiment: Experiment, *, stop: Stop, console: Console) -> dict:
       UserError, TrainingFailed, Interrupted: as training itself would.
     """
     with console.phases('data'):
-        job = open_job(dataclasses.replace(experiment, writers=()))
+        job = roll_call.opened(dataclasses.replace(experiment, writers=()))
     excerpts = {role: Excerpt(data, FAST_STEPS) for role, data in job.datasets.items()}
     job = dataclasses.replace(job, datasets=excerpts, total_steps=FAST_STEPS)
-    with tempfile.TemporaryDirectory() as directory:
+    with scratch(workdir) as directory:
         results = train_job(job, directory, stop=stop, console=console)
     console.say(f'{FAST_STEPS} steps of everything went well; nothing was kept')
     return results
+
+
+@contextlib.contextmanager
+def scratch(workdir: str | pathlib.Path | None) -> Iterator[str]:
+    """A directory for all processes, where their runs are; gone in the end.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    made, place = contextlib.nullcontext(), None
+    if processes.count() > 1:
+        place = files.existing(pathlib.Path(workdir or 'runs').absolute().parent)
+    if processes.is_main():
+        if place is not None:
+            check_writable(place)
+        made = tempfile.TemporaryDirectory(
+            dir=place, prefix='.fast_', ignore_cleanup_errors=True
+        )
+    with made as directory:
+        yield processes.told(directory)
+        processes.meet()  # until all have left it
 
 
 class Excerpt:
@@ -74,8 +111,6 @@ def overfit(
 ) -> int:
     """Trains on one batch, without augmentation, until it is learnt.
 
-    The learning rate is the schedule's highest, from the first step on.
-
     Returns:
       The steps that it took.
 
@@ -84,15 +119,16 @@ def overfit(
       Interrupted: a signal came.
     """
     with console.phases('data'):
-        job = one_batch_job(open_job(experiment, splits=()))
-        data, seed = job.datasets['train'], job.experiment.seed
-        batch, _ = next(feeding.single_batches(data, job.mesh, seed))
+        job = one_batch_job(roll_call.opened(experiment, ()))
+        given = job.datasets['train'], job.mesh, experiment.seed
+        batch, _ = next(feeding.single_batches(*given))
     with console.phases('compile'), advised(job):
         state, step, first = job.init_state(), job.compile_train_step(), None
+    processes.meet()
     for count in range(1, most_steps + 1):
         state, now = one_step(job, step, state, batch)
         first = first or now
-        if job.task.learnt(first, now):
+        if processes.told(bool(job.task.learnt(first, now))):
             console.say(
                 f'one batch of {experiment.train_data.batch} is learnt after {count} '
                 f'steps: loss {first["loss"]:.4f}, then {now["loss"]:.4f}'
@@ -116,7 +152,7 @@ def one_step(job: Job, step, state: TrainState, batch) -> tuple[TrainState, dict
 
 
 def one_batch_job(job: Job) -> Job:
-    """The job with a constant learning rate and nothing changed at random in images."""
+    """The job at its highest learning rate, and images as they are, not augmented."""
     peak = float(jax.vmap(job.schedule)(np.arange(job.total_steps)).max())
     recipe = make_recipe(job.experiment, job.datasets['train'], lambda step: peak)
     plain = steps.make_prepare(job.experiment.train_data)
