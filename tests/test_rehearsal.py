@@ -10,6 +10,9 @@ import pytest
 from flax import nnx
 
 from trainer import feeding, judgements
+from trainer.data.dataset import Dataset
+from trainer.data.images import Images
+from trainer.data.source import Examples
 from trainer.experiment import load
 from trainer.rehearsal import Rehearsal
 from trainer.tasks.classification import Classification
@@ -56,6 +59,35 @@ def test_several_seeds_are_foretold_together(tmp_path):
 
 def test_a_parameter_that_only_waits_is_no_finding(tmp_path):
     assert wrong(rehearse(experiment(model=Asleep), tmp_path)) == []
+
+
+class Floats(Examples):
+    """Noise of two classes; the last but one example holds a number that is none."""
+
+    name, fingerprint, class_names, image_shape = 'Floats', 'f', ('a', 'b'), (8, 8, 1)
+
+    def __len__(self):
+        return 80
+
+    def __getitem__(self, index):
+        image = np.random.default_rng(index).random((8, 8, 1), np.float32)
+        image[0] = np.nan if index == 78 else 0
+        return {'image': image, 'label': index % 2}
+
+
+def test_a_number_that_is_none_is_found_wherever_it_is():
+    dataset = Dataset(Images(split='train', batch=8), Floats())
+    (line,) = judgements.judge_images('train', dataset, judgements.some(dataset, 2))
+    assert 'train example 78 has values that are not finite' in line[1]
+    digits = Images(split='train', batch=8).open()
+    assert len(judgements.some(digits, 2)) == 2
+
+
+def test_a_place_that_is_taken_is_found(tmp_path):
+    (tmp_path / 'thesis').mkdir()
+    (tmp_path / 'thesis/thesis.tex').touch()
+    found = wrong(Rehearsal(experiment(), tmp_path / 'thesis').go())
+    assert ['holds thesis.tex' in finding.message for finding in found] == [True]
 
 
 class Deaf(nnx.Module):

@@ -108,7 +108,7 @@ def rehearse(flags) -> int:
     enable_cache()
     place = questions.place_of(flags)
     experiment = load(*questions.config_of(flags, place))
-    directory = places.local(place or 'runs')
+    directory = places.local(place or f'runs/{experiment.name}_rehearsed')
     rehearsal = Rehearsal(experiment, directory).go()
     found = files.plain(rehearsal.as_json())
     say(json.dumps(found, indent=2) if flags.json else rehearsal.text())

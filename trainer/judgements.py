@@ -4,6 +4,7 @@ Plain functions of data sets, losses and gradients; each yields (status, message
 where the status is 'mistake' or 'warning'.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,7 @@ from trainer.job import Job
 Verdicts = Iterator[tuple[str, str]]
 RARE = 50  # times fewer examples than the commonest class
 ROOM = 0.9  # of the memory, and of the free disk, that a run may take
+SMALL = 64 * 2**20  # bytes of images that may all be looked at
 HARD = 4  # times the loss of a net that knows nothing
 
 
@@ -65,6 +67,13 @@ def judge_images(role: str, dataset: Dataset, batches: Sequence[dict]) -> Verdic
     std = np.asarray(1.0 if given is None else given, np.float32)
     if (std <= 0).any():
         yield 'mistake', f'{role}/Images.std is {std.tolist()}; give values above 0'
+
+
+def some(dataset: Dataset, batches: int) -> list[dict]:
+    """Its first batches; all where a pixel may be no number, if they are not many."""
+    floats = np.asarray(dataset[0]['image']).dtype.kind == 'f'
+    whole = floats and dataset.num_bytes <= SMALL
+    return list(itertools.islice(dataset.eval_batches(), None if whole else batches))
 
 
 def judge_overlap(datasets: dict[str, Dataset]) -> Verdicts:

@@ -5,7 +5,6 @@ and foretells time, memory and disk. Trains a few steps and keeps nothing.
 """
 
 import dataclasses
-import itertools
 import math
 import pathlib
 import shutil
@@ -16,11 +15,11 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from trainer import feeding, files, overview, parallel
+from trainer import feeding, files, overview, parallel, pretrained, resume, rundir
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import Ending
 from trainer.evaluate import evaluate
-from trainer.experiment import Experiment
+from trainer.experiment import Experiment, describe
 from trainer.fingerprints import fingerprints
 from trainer.job import Job, open_job
 from trainer.judgements import (
@@ -32,6 +31,7 @@ from trainer.judgements import (
     judge_overlap,
     judge_rate,
     judge_steps,
+    some,
     step_memory,
 )
 from trainer.lock import check_writable
@@ -89,7 +89,9 @@ class Rehearsal:
             for status, message in function() or ():
                 self.findings.append(Finding(status, name, message))
         except Ending as ending:
-            self.findings.append(Finding('mistake', name, str(ending)))
+            if str(ending) not in [finding.message for finding in self.findings]:
+                self.findings.append(Finding('mistake', name, str(ending)))
+            return False
         self.figures[f'{name}/seconds'] = time.perf_counter() - began
         found = self.findings[before:]
         if not found:
@@ -139,12 +141,16 @@ class Rehearsal:
         return {'good': self.good, 'findings': findings, 'figures': self.figures}
 
     def look_at_directory(self):
-        """Whether a run could write where it would lie."""
+        """Whether a run could lie there and write."""
+        rundir.check_workdir(self.directory)
         check_writable(self.place)
 
     def open(self):
         """Opens data and builds what the config describes."""
-        self.job: Job = open_job(self.experiment)
+        experiment = pretrained.expecting(self.experiment, self.directory)
+        if rundir.is_run(self.directory):
+            resume.check_config(rundir.config(self.directory), describe(experiment))
+        self.job: Job = open_job(experiment)
         make_tracker(self.job), make_plateau(self.job)
 
     def look_at_examples(self):
@@ -152,8 +158,7 @@ class Rehearsal:
         weights = getattr(self.job.task, 'weights', None)
         for role, dataset in self.job.datasets.items():
             yield from judge_classes(role, dataset, weights)
-            batches = itertools.islice(dataset.eval_batches(), BATCHES)
-            yield from judge_images(role, dataset, list(batches))
+            yield from judge_images(role, dataset, some(dataset, BATCHES))
         yield from judge_overlap(self.job.datasets)
 
     def compile(self):

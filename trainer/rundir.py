@@ -66,6 +66,13 @@ def open_workdir(path: str | os.PathLike) -> pathlib.Path:
     """
     files.check_local(path)
     path = pathlib.Path(path).expanduser()
+    check_workdir(path)
+    _make(path)
+    return path
+
+
+def check_workdir(path: pathlib.Path) -> None:
+    """Raises UserError where a run may not lie; writes nothing."""
     check_open(path)
     try:
         foreign = [] if is_run(path) else sorted(_foreign_files(path))
@@ -79,8 +86,6 @@ def open_workdir(path: str | os.PathLike) -> pathlib.Path:
             f'{" ..." if len(foreign) > 3 else ""} and no {CONFIG} of a run. '
             f'Give a --workdir that is empty, new, or a run to go on with.'
         )
-    _make(path)
-    return path
 
 
 def find(pattern: str, checkpoint: str | None = None) -> pathlib.Path:
