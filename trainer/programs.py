@@ -21,7 +21,6 @@ from trainer.state import TrainState
 from trainer.update_norm import UpdateNorm, is_beside
 
 UNCOUNTED = ('gpu',)  # where XLA counts little of what a compiled program does
-THREADS = 2  # of which one traces; XLA uses all cores for one program
 
 
 class Programs:
@@ -39,7 +38,8 @@ class Programs:
 
     def __init__(self, recipe: Recipe, state: TrainState, mesh: Mesh):
         self.recipe, self.state, self.mesh = recipe, state, mesh
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix='compile')
+        # One after the other: XLA uses all cores for one, and two take longer so.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix='compile')
         self.futures: dict[Hashable, Future] = {}
         self.flops: dict[int, int] = {}
         trained = {name: state.params[name] for name in recipe.trained}
@@ -48,7 +48,7 @@ class Programs:
     def begin(
         self, datasets: Mapping[str, Dataset], rate: Callable, stride: int = 1
     ) -> None:
-        """Begins all that a run on these data sets is going to use.
+        """Begins all that a run on these data sets is going to use, in that order.
 
         Args:
           datasets: by role; 'train' is trained on, the others are evaluated.
@@ -58,11 +58,11 @@ class Programs:
         self.begin_train_step(datasets['train'])
         if stride > 1:
             self.begin_train_step(datasets['train'], stride)
-        self._begin('fingerprints', lambda: compile_fingerprints(self.state))
+        self.update_norm()
+        self._begin('rate', lambda: rate.lower(0).compile())
         for role in datasets.keys() - {'train'}:
             self.begin_eval_step(datasets[role])
-        self._begin('rate', lambda: rate.lower(0).compile())
-        self.update_norm()
+        self._begin('fingerprints', lambda: compile_fingerprints(self.state))
 
     def update_norm(self) -> Future | None:
         """The `UpdateNorm` of what is trained; None where the train step has it."""

@@ -149,6 +149,7 @@ class Run:
         """The state before the first step."""
         if self.store.steps():
             raise AssertionError('restore returns a state where there are checkpoints')
+        state = self.job.init_state()  # compiled alone: see `Programs`
         self.job.compile_ahead()
         record.begin_anew(self.directory, self.job)
         loaded = self.job.pretrained
@@ -156,7 +157,7 @@ class Run:
             data = self.job.experiment.eval_data or self.job.experiment.train_data
             told = pretrained.told(loaded, data.host_transforms)
             self.console.say('\n'.join(told))
-        return self.job.init_state(), self.loop()
+        return state, self.loop()
 
     def resumed(self) -> tuple[TrainState, Loop] | None:
         """The newest verified state, if this directory has one of this experiment."""
