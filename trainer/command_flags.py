@@ -117,7 +117,10 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_boolean(
-    'flops', False, 'Also what one image of 224x224 costs.', flag_values=FLAGS
+    'flops',
+    True,
+    'What one image of 224x224 costs; --noflops leaves it out, and is quicker.',
+    flag_values=FLAGS,
 )
 flags.DEFINE_boolean(
     'profile',

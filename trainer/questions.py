@@ -18,7 +18,7 @@ from trainer.screen import tell, warn
 
 
 def models(flags, words: Sequence[str]) -> int:
-    """Models by name with their parameters; --flops and --profile tell their costs."""
+    """Models by name with parameters and GFLOPs; --profile tells their memory."""
     if flags.published:
         return published(flags, words)
     for flag in (flag for flag in ('verify', 'registry') if flags[flag].present):
