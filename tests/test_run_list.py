@@ -114,6 +114,10 @@ def test_the_newest_run_comes_first_and_seeds_count_together(tmp_path):
     assert (whole.status, whole.resumable) == ('interrupted', True)
     assert (whole.step, whole.total_steps) == (50, 60)
     assert whole.score == pytest.approx(0.6)
+    config = tmp_path / 'whole' / rundir.CONFIG
+    told = json.loads(config.read_text()) | {'seeds': [0, 1, 2]}
+    config.write_text(json.dumps(told))
+    assert run_list.standings(tmp_path)[2].total_steps == 90
 
 
 def test_a_directory_that_is_a_run_is_listed_itself(tmp_path):

@@ -112,10 +112,17 @@ def _of_seeds(one: Standing, seeds: list[Standing]) -> Standing:
         status=status,
         resumable=status not in ('running', 'finished'),
         step=sum(seed.step or 0 for seed in seeds),
-        total_steps=sum(seed.total_steps or 0 for seed in seeds),
+        total_steps=_planned(one, seeds),
         metric=seeds[0].metric,
         score=statistics.fmean(scores) if scores else None,
     )
+
+
+def _planned(one: Standing, seeds: list[Standing]) -> int | None:
+    """Steps of all seeds that the config names, those not yet begun too."""
+    named = _read(pathlib.Path(one.run) / rundir.CONFIG).get('seeds')
+    count = max(len(seeds), len(named) if isinstance(named, list) else 0)
+    return count * max((seed.total_steps or 0 for seed in seeds), default=0) or None
 
 
 def run_table(runs: Iterable[Standing], width: int | None = None) -> str:
