@@ -25,7 +25,7 @@ flags.DEFINE_multi_string(
 flags.DEFINE_string(
     'workdir',
     None,
-    'The run directory; the same one again goes on with the run. '
+    'The run directory, or an address (gs://BUCKET/RUN); the same one again goes on. '
     'Default: runs/<name>_<time>.',
     flag_values=FLAGS,
 )

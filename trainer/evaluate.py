@@ -12,7 +12,6 @@ import jax
 
 from trainer import (
     feeding,
-    places,
     pretrained,
     processes,
     record,
@@ -127,9 +126,7 @@ def evaluate_run(
       UserError: no run, split or checkpoint of that name, or a damaged checkpoint.
       Interrupted: a signal came; nothing was written.
     """
-    if places.is_address(directory):
-        directory = rundir.find(directory, checkpoint)
-    directory, split = pathlib.Path(directory), role_of(split)
+    directory, split = rundir.here(directory, checkpoint), role_of(split)
     job = _open_split(directory, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = processes.told(chosen_step(store, checkpoint))

@@ -65,7 +65,7 @@ def open_predictor(directory: str | os.PathLike, checkpoint: str) -> 'Predictor'
     Raises:
       UserError: as `predict` does.
     """
-    directory = pathlib.Path(directory)
+    directory = rundir.here(directory, checkpoint)
     experiment = experiment_of(directory)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = chosen_step(store, checkpoint)

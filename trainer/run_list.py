@@ -16,7 +16,7 @@ import statistics
 import time
 from collections.abc import Iterable
 
-from trainer import files, lock, manifest, provenance, rundir
+from trainer import files, lock, manifest, mirror, provenance, rundir
 from trainer.console import table
 from trainer.errors import UserError
 from trainer.step_directories import StepDirectories
@@ -142,7 +142,8 @@ def run_table(runs: Iterable[Standing], width: int | None = None) -> str:
     text = table(rows, ['run', 'status', 'age', 'step', 'best'], width)
     resumable = next((one.run for one in runs if one.resumable), None)
     if resumable:
-        text += f'\n\ngo on with one: python main.py --workdir={resumable}'
+        name = mirror.known_as(resumable)
+        text += f'\n\ngo on with one: python main.py --workdir={name}'
     return text
 
 

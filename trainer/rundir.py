@@ -116,6 +116,13 @@ def find(pattern: str, checkpoint: str | None = None) -> pathlib.Path:
     return max(runs, key=_age_key)
 
 
+def here(directory: str | os.PathLike, checkpoint: str | None) -> pathlib.Path:
+    """A directory itself; of an address, that to which `find` fetches its run."""
+    if places.is_address(directory):
+        return find(directory, checkpoint)
+    return pathlib.Path(directory)
+
+
 def find_all(pattern: str) -> list[pathlib.Path]:
     """Every run directory that a glob matches, by name; else what `find` finds."""
     matches = sorted(glob.glob(os.path.expanduser(pattern)))

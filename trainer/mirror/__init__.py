@@ -9,6 +9,6 @@ and what is whole is published, named by an index that is written last.
 
 from trainer.mirror.fetching import ALL, BEST, LAST
 from trainer.mirror.keeping import mirrored
-from trainer.mirror.sides import fetched, give_back
+from trainer.mirror.sides import fetched, give_back, known_as
 
-__all__ = ['ALL', 'BEST', 'LAST', 'fetched', 'give_back', 'mirrored']
+__all__ = ['ALL', 'BEST', 'LAST', 'fetched', 'give_back', 'known_as', 'mirrored']

@@ -118,10 +118,8 @@ def give_back(directory: pathlib.Path) -> None:
     Does nothing for any other directory, or where a run lives there, which publishes
     it; what is in the way is one line, as the command has done its work.
     """
-    record = records.read(directory) if processes.is_main() else None
-    if record is None or directory != places.local(record.address):  # or a copy
-        return
-    if lock.holder(directory):
+    record = _record_of(directory) if processes.is_main() else None
+    if record is None or lock.holder(directory):
         return
     try:
         said = _published(record)
@@ -129,6 +127,19 @@ def give_back(directory: pathlib.Path) -> None:
         said = str(error)
     if said:
         warn(f'what was written to {directory} is not at {record.address}: {said}')
+
+
+def known_as(directory: str | pathlib.Path) -> str:
+    """What to give as --workdir to go on with a run: its address, if it has one."""
+    record = _record_of(pathlib.Path(directory))
+    return str(directory) if record is None else record.address
+
+
+def _record_of(directory: pathlib.Path) -> Record | None:
+    """The record of a directory that has an address and is no copy of one that has."""
+    record = records.read(directory)
+    copied = record is None or directory != places.local(record.address)
+    return None if copied else record
 
 
 def _published(record: Record) -> str | None:

@@ -4,6 +4,7 @@ import math
 import shlex
 import statistics
 
+from trainer import mirror, rundir
 from trainer.report.blocks import Block, Code, Facts, Section, Table, Text, Tiles
 from trainer.report.page import shown
 from trainer.report.records import Record
@@ -127,8 +128,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 def commands(record: Record) -> Section:
     """What to type to have the run again, to go on with it and to use it."""
-    place = shlex.quote(str(record.directory))
-    main = 'python main.py'
+    place, main = shlex.quote(mirror.known_as(record.directory)), 'python main.py'
     blocks: list[Block] = []
     if record.starts:
         first = record.starts[0]
@@ -137,7 +137,8 @@ def commands(record: Record) -> Section:
         lines += [f'git checkout {commit}'] if commit else []
         lines.append(f'python {first["command"]}')
         blocks.append(Code(title='As it was started', text='\n'.join(lines)))
-    again = f'{main} --gin_file={place}/config.gin --workdir=NEW_DIRECTORY'
+    config = shlex.quote(str(record.directory / rundir.CONFIG_GIN))
+    again = f'{main} --gin_file={config} --workdir=NEW_DIRECTORY'
     blocks.append(Code(title='Reproduce, in a directory of its own', text=again))
     if record.standing.resumable:
         blocks.append(Code(title='Go on', text=f'{main} --workdir={place}'))
