@@ -125,3 +125,8 @@ def test_one_bad_interval_at_the_start_is_no_news(capsys):
     advisor.consider(figures, 10)
     advisor.consider(figures, 10)
     assert capsys.readouterr().err.count('waits for data') == 1
+
+
+def test_no_step_has_no_speed():
+    with contextlib.closing(Stopwatch()) as clock:
+        assert clock.read(8) == {}

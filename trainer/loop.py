@@ -102,7 +102,7 @@ class Loop:
                 if logged:
                     figures = clock.read(experiment.train_data.batch)
                     self.recorder.take(step, state, watch, figures | self.saver.figures)
-                    if advisor.consider(figures, experiment.log_every):
+                    if figures and advisor.consider(figures, experiment.log_every):
                         clock.restart()
                     empty = job.fresh_metrics(train=True)
                     state = dataclasses.replace(state, interval=empty)

@@ -68,15 +68,20 @@ class Stopwatch:
         self._sent.put(None)
 
     def read(self, batch_size: int) -> dict[str, float]:
-        """Figures since the last reading, under their metric names; starts anew."""
+        """Figures since the last reading, under their metric names; starts anew.
+
+        Empty where no step was begun since: the first one of a run is not counted.
+        """
         seconds = max(time.perf_counter() - self.started, 1e-9)
         steps, waited = self.steps, self.waited
         device = self.busy / self.finished if self.finished else 0.0
         lasted = self.lasted
         self._begin()
+        if not steps:
+            return {}
         figures = {
             'perf/images_per_second': steps * batch_size / seconds,
-            'perf/step_ms': 1000 * seconds / max(steps, 1),
+            'perf/step_ms': 1000 * seconds / steps,
             'perf/device_ms': 1000 * device,
             'perf/input_wait': waited / seconds,
         }
@@ -85,7 +90,7 @@ class Stopwatch:
             figures['perf/step_ms_p50'] = 1000 * float(middle)
             figures['perf/step_ms_p95'] = 1000 * float(slow)
         if self.ideal is not None:
-            figures['perf/mfu'] = self.ideal * max(steps, 1) / seconds
+            figures['perf/mfu'] = self.ideal * steps / seconds
         return figures
 
     def _follow(self):
