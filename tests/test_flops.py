@@ -75,10 +75,21 @@ def test_the_fused_attention_costs_its_products():
 def test_on_a_gpu_a_step_is_counted_as_it_is_traced(monkeypatch):
     """Its compiled program says next to nothing: libraries do the work."""
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-    job = open_job(load(['configs/mlp.gin'], ['Experiment.accumulate = 2']), ())
+    job = open_job(load(['configs/mlp.gin']), ())
     step = job.compile_train_step()
     told = overview.step_flops(job, types.SimpleNamespace(cost_analysis=dict))
     by_xla = step.cost_analysis()['flops']
     assert told == pytest.approx(by_xla, rel=0.2)
     assert told > 6 * 128 * 16_000
     assert jnp.isfinite(told)
+
+
+def test_on_a_tpu_all_parts_of_a_batch_are_counted(monkeypatch):
+    """They are the turns of a loop there, of which XLA counts one."""
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+    told = []
+    for parts in (1, 4):
+        bindings = [f'Experiment.accumulate = {parts}', 'MLP.hidden_dim = 512']
+        job = open_job(load(['configs/mlp.gin'], bindings), ())
+        told.append(overview.step_flops(job, job.compile_train_step()))
+    assert told[1] == pytest.approx(told[0], rel=0.2)

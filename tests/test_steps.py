@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from trainer import steps
 from trainer.descent import Average, scaled, trained
 from trainer.errors import UserError
 from trainer.experiment import load
@@ -52,6 +53,25 @@ def test_accumulating_parts_equals_the_whole_batch():
     metrics = whole[-1].interval.compute(), parts[-1].interval.compute()
     assert metrics[0]['acc_top1'] == metrics[1]['acc_top1']
     assert metrics[0]['loss'] == pytest.approx(metrics[1]['loss'], abs=1e-6)
+
+
+def test_parts_in_a_loop_are_those_written_out_in_the_memory_of_one(monkeypatch):
+    """As on GPU and TPU; written out, all parts are held at once."""
+    large = ['MLP.hidden_dim = 256', 'MLP.num_layers = 4', 'Images.batch = 512']
+    given = job(*large, 'MLP.dropout = 0.1', 'Experiment.accumulate = 8')
+    (batch,), (state, ends, memory) = batches(given, 1), (None, [], [])
+    state = make_state(given.recipe, jax.random.key(0))
+    for looping in ((), (jax.default_backend(),)):
+        monkeypatch.setattr(steps, 'LOOPING', looping)
+        step = jax.jit(make_train_step(given.recipe)).lower(state, batch).compile()
+        memory.append(step.memory_analysis().temp_size_in_bytes)
+        ends.append(step(state, batch))
+    assert memory[1] < memory[0] / 2
+    (one, watch), (other, seen) = ends
+    assert_close(watch, seen, 1e-5)
+    assert_close(one.interval.compute(), other.interval.compute(), 1e-5)
+    for name, value in one.params.items():
+        np.testing.assert_allclose(value, other.params[name], atol=1e-4)
 
 
 def test_a_batch_that_does_not_divide_into_parts_is_refused():

@@ -68,7 +68,8 @@ class Experiment:
       rates: multipliers of the learning rate, by regular expression.
       layer_decay: what the learning rate is multiplied with from each block to the
         one before it, the head having it whole; None is the same rate everywhere.
-      accumulate: parts that a batch is worked through in, where memory is short.
+      accumulate: parts that a batch is worked through in, where a GPU's or TPU's memory
+        is short; on a CPU they take as much as the whole.
       average: keeps a moving average of the weights, which is what is evaluated.
       parallel: how state and batch are cut over the devices.
       seeds: trains once with each of these, in a sub-directory each.

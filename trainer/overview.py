@@ -70,8 +70,8 @@ def describe_cost(job: Job, compiled) -> str:
 def step_flops(job: Job, compiled) -> float | None:
     """Floating-point operations of one compiled step on one device, as XLA counts.
 
-    On a GPU those of its products and convolutions, which XLA leaves to libraries and
-    does not count.
+    Where XLA does not count, which is what a GPU's libraries do and all turns of a loop
+    but the first, those of its products and convolutions as traced.
     """
     counted = job.programs.flops.get(job.experiment.train_data.batch)
     if counted is not None:

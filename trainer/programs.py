@@ -92,11 +92,18 @@ class Programs:
                 step = steps.make_train_steps(self.recipe)
             jitted = jax.jit(step, donate_argnums=0, out_shardings=places)
             traced = jitted.trace(self.state, batch)
-            if count == 1 and jax.default_backend() in UNCOUNTED:
+            if count == 1 and self._is_uncounted:
                 self.flops[size] = flops(traced.jaxpr)
             return traced.lower().compile()
 
         return self._begin(f'train step {count} {size}', make)
+
+    @property
+    def _is_uncounted(self) -> bool:
+        """Whether XLA's count of a train step leaves much out: libraries, and loops."""
+        backend = jax.default_backend()
+        looped = self.recipe.accumulate > 1 and backend in steps.LOOPING
+        return looped or backend in UNCOUNTED
 
     def begin_eval_step(self, dataset: Dataset) -> Future:
         """The evaluation step for a data set: the same for all that are alike."""

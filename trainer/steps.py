@@ -4,6 +4,7 @@ They know a network, a task and an optimizer by their contracts; never one by na
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -17,6 +18,7 @@ from trainer.recipe import Recipe
 from trainer.resident import gather
 from trainer.state import TrainState
 
+LOOPING = ('gpu', 'tpu')  # where parts go one after the other for the memory of one
 Batch = dict[str, jax.Array]
 
 
@@ -74,20 +76,34 @@ def make_train_steps(recipe: Recipe) -> Callable:
 
 
 def _gradients(recipe: Recipe, state: TrainState, batch: Batch, key: jax.Array):
-    """Loss, gradients, statistics and metrics of a batch, part by part."""
+    """Loss, gradients, statistics and metrics of a batch, part by part.
+
+    In a loop, which alone keeps XLA from holding what all parts need at once; but not
+    on a CPU, whose convolutions are naive inside a loop: there they are written out.
+    """
     count = jnp.maximum(jnp.sum(batch['mask']), 1)
     trained = {name: state.params[name] for name in recipe.trained}
     grad_fn = jax.value_and_grad(_part_loss, has_aux=True)
-    loss, grads, model_state = 0.0, None, state.model_state
-    metrics = recipe.train_metrics.empty()
-    for index, part in enumerate(_parts(batch, recipe.accumulate)):
-        part_key = jax.random.fold_in(key, index) if index else key
+
+    def add(sums, part_and_key):
+        loss, grads, model_state, metrics = sums
         (part_loss, (model_state, new)), part_grads = grad_fn(
-            trained, recipe, state.params, model_state, part, part_key, count
+            trained, recipe, state.params, model_state, *part_and_key, count
         )
-        loss, metrics = loss + part_loss, metrics.merge(new)
-        grads = part_grads if index == 0 else optax.tree.add(grads, part_grads)
-    return loss, grads, model_state, metrics
+        grads = part_grads if grads is None else optax.tree.add(grads, part_grads)
+        return (loss + part_loss, grads, model_state, metrics.merge(new)), None
+
+    parts, folded = recipe.accumulate, functools.partial(jax.random.fold_in, key)
+    keys = [key, *map(folded, range(1, parts))]
+    sums = 0.0, None, state.model_state, recipe.train_metrics.empty()
+    if parts > 1 and jax.default_backend() in LOOPING:
+        nothing = jnp.zeros(()), jax.tree.map(jnp.zeros_like, trained)
+        stacked = {name: _in_parts(value, parts) for name, value in batch.items()}
+        rows = stacked, jnp.stack(keys)
+        return jax.lax.scan(add, (*nothing, *sums[2:]), rows)[0]
+    for part, part_key in zip(_parts(batch, parts), keys, strict=True):
+        sums, _ = add(sums, (part, part_key))
+    return sums
 
 
 def _part_loss(trained, recipe, params, model_state, batch, key, count):
@@ -103,17 +119,17 @@ def _part_loss(trained, recipe, params, model_state, batch, key, count):
 
 
 def _parts(batch: Batch, count: int) -> list[Batch]:
-    """The batch in `count` parts, each spread over the devices as the batch is.
-
-    Written out and not scanned: inside a loop XLA's CPU convolutions are naive.
-    """
+    """The batch in `count` parts, each spread over the devices as the batch is."""
     if count == 1:
         return [batch]
+    split = {name: _in_parts(value, count) for name, value in batch.items()}
+    return [{k: v[index] for k, v in split.items()} for index in range(count)]
 
-    def part(value, index):
-        return value.reshape(len(value) // count, count, *value.shape[1:])[:, index]
 
-    return [{k: part(v, index) for k, v in batch.items()} for index in range(count)]
+def _in_parts(value: jax.Array, count: int) -> jax.Array:
+    """[B, ...] -> [count, B / count, ...], every `count`th row in a part."""
+    rows = value.reshape(len(value) // count, count, *value.shape[1:])
+    return jnp.moveaxis(rows, 1, 0)
 
 
 def _update_norm(recipe: Recipe, before: Arrays, after: Arrays) -> jax.Array:
