@@ -97,6 +97,7 @@ def life(job: Job, step, steps: int) -> int:
     """
     data, most = job.datasets['train'], 0
     state = jax.block_until_ready(job.init_state())
+    trimmed()  # of what it took to draw it
     pathlib.Path('/proc/self/clear_refs').write_text('5')  # VmHWM begins anew
 
     def done(taken: int) -> bool:
@@ -104,10 +105,9 @@ def life(job: Job, step, steps: int) -> int:
         most = max(most, sum(array.nbytes for array in jax.live_arrays()))
         return taken == steps
 
-    position = job.experiment.seed, 0
-    batches = feeding.train_batches(data, job.mesh, position, lambda _: 1)
+    batches = feeding.single_batches(data, job.mesh, job.experiment.seed)
     with contextlib.closing(batches), contextlib.closing(Stopwatch()) as clock:
-        bench.take(step, state, batches, clock, done)
+        bench.take(step, None, state, batches, clock, done)
     return most
 
 

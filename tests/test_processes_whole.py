@@ -108,6 +108,7 @@ def test_seeds_go_on_after_a_death_in_the_second(tmp_path):
         assert_close(tmp_path / 'one' / seed, tmp_path / 'two' / seed)
     texts = ((tmp_path / name / 'results.json').read_text() for name in ('one', 'two'))
     one, two = map(json.loads, texts)
+    assert one.pop('seeds') == two.pop('seeds') == [0, 1]
     assert two == pytest.approx(one, abs=1e-5)
 
 
