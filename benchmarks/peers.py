@@ -168,8 +168,8 @@ NETS = {
 }
 
 
-def torch_step(name, images, labels, *, channels_last, fused):
-    """A function of nothing that trains a net one AdamW step, eager, float32.
+def torch_step(name, images, labels, *, channels_last, fused, compiled=False):
+    """A function of nothing that trains a net one AdamW step in float32.
 
     Args:
       name: one of `NETS`.
@@ -177,10 +177,12 @@ def torch_step(name, images, labels, *, channels_last, fused):
       labels: `[B]` numpy int64, or `[B, H, W]` for 'unet'.
       channels_last: the memory format of the net and of its images.
       fused: AdamW as one kernel, where torch's default on CPU is a loop.
+      compiled: the net goes through `torch.compile`, forwards and backwards.
     """
     torch.manual_seed(0)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     net = NETS[name](images.shape[-1], 10, images.shape[1]).to(memory_format=layout)
+    run = torch.compile(net) if compiled else net
     images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     images, labels = images.to(memory_format=layout), torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(
@@ -189,7 +191,7 @@ def torch_step(name, images, labels, *, channels_last, fused):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(net(images), labels)
+        loss = nn.functional.cross_entropy(run(images), labels)
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -27,7 +27,8 @@ ASSUMED = """\
 - H100: NVLink 900 GB/s in both directions, so 450 GB/s out, among 8; between boxes a
   400 Gb/s adapter for each GPU, so 50 GB/s (NVIDIA's data sheets of H100 and DGX H100);
   reduce inside a box, then between boxes an eighth of the bytes each, then back
-- links reach {links:.0%} of that; latencies, input and stragglers are left out
+- links reach {links:.0%} of that; latencies (of the small sums of BatchNorm over the
+  global batch too), input and stragglers are left out
 - 'hidden': all traffic overlaps with computing; 'shown': none does
 """
 

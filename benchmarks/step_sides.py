@@ -15,7 +15,14 @@ import numpy as np
 # What a side can be measured as; the first is its own default.
 VARIANTS = {
     'juniper': ('plain',),
-    'torch': ('eager', 'channels_last', 'fused', 'channels_last+fused'),
+    'torch': (
+        'eager',
+        'compile',
+        'channels_last',
+        'fused',
+        'channels_last+fused',
+        'channels_last+fused+compile',
+    ),
 }
 
 
@@ -40,7 +47,7 @@ def juniper_step(name: str, images, labels):
     model = jax.jit(lambda key: net(rngs=nnx.Rngs(key)))(jax.random.key(0))
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     optimizer = optax.adamw(1e-3, weight_decay=1e-4)
-    train = _jitted(graph, optimizer)
+    train = jax.jit(trains(graph, optimizer), donate_argnums=0)
     state = params, rest, optimizer.init(params)
 
     def step():
@@ -67,7 +74,8 @@ def _net(name: str, image_shape: tuple[int, ...]):
     return functools.partial(Net, backbones[name], head, **options)
 
 
-def _jitted(graph, optimizer):
+def trains(graph, optimizer):
+    """`train(state, images, labels) -> (state, loss)`, to be jitted."""
     import jax
     import optax
     from flax import nnx
@@ -77,7 +85,6 @@ def _jitted(graph, optimizer):
         losses = optax.softmax_cross_entropy_with_integer_labels(model(images), labels)
         return losses.mean(), nnx.state(model, nnx.Not(nnx.Param))
 
-    @functools.partial(jax.jit, donate_argnums=0)
     def train(state, images, labels):
         params, rest, opt_state = state
         gradient = jax.value_and_grad(loss_of, has_aux=True)
@@ -97,8 +104,12 @@ def build(side: str, variant: str, model: str, size: int, channels: int, batch: 
     else:
         from benchmarks.peers import torch_step
 
-        options = {'channels_last': 'channels_last' in variant}
-        step = torch_step(*given, **options, fused='fused' in variant)
+        options = {
+            'channels_last': 'channels_last' in variant,
+            'fused': 'fused' in variant,
+            'compiled': 'compile' in variant,
+        }
+        step = torch_step(*given, **options)
     step(), step()
     return step
 

@@ -33,17 +33,23 @@ ROWS = {
 }
 HEADER = """\
 | net | images | juniper, ms | torch eager, ms | times as fast | of CPU time \
-| quickest torch, ms | times as fast |
-|---|---|---|---|---|---|---|---|"""
+| torch.compile, ms | times as fast | quickest torch, ms | times as fast |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 class Side:
     """A process that trains a step when told; left without an answer, it is ended."""
 
-    def __init__(self, python: str, side: str, row: tuple, patience: float):
-        module = ['-m', 'benchmarks.step_sides', side]
+    def __init__(
+        self,
+        python: str,
+        side: str,
+        row: tuple,
+        patience: float,
+        module: str = 'benchmarks.step_sides',
+    ):
         self.process = subprocess.Popen(
-            [python, *module, *map(str, row)],
+            [python, '-m', module, side, *map(str, row)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -56,8 +62,12 @@ class Side:
             self.answers.put(json.loads(line))
         self.answers.put(None)
 
-    def steps(self, variant: str, count: int) -> list[list[float]]:
-        """`[[wall, cpu], ...]` in ms; RuntimeError where none comes in time."""
+    def steps(self, variant: str, count: int):
+        """What the side measured; of `step_sides` `[[wall, cpu], ...]` in ms.
+
+        Raises:
+          RuntimeError: none came in time.
+        """
         try:
             print(variant, count, file=self.process.stdin, flush=True)
             answer = self.answers.get(timeout=self.patience)
@@ -83,7 +93,12 @@ def measured(row: tuple, flags) -> dict[tuple[str, str], list[list[float]]]:
         name: Side(python, name, row, flags.patience)
         for name, python in pythons.items()
     }
-    turns = [(side, variant) for side in sides for variant in VARIANTS[side]]
+    turns = [
+        (side, variant)
+        for side in sides
+        for variant in VARIANTS[side]
+        if flags.compile or 'compile' not in variant
+    ]
     if flags.eager_only:
         turns = [(side, VARIANTS[side][0]) for side in sides]
     try:
@@ -103,6 +118,7 @@ def line(name: str, row: tuple, times: dict) -> str:
     """A row of the table: medians (quartiles), and how often ours fits into theirs."""
     ours, eager, *_ = (walls(spent) for spent in times.values())
     computed = [statistics.median(cpu for _, cpu in spent) for spent in times.values()]
+    compiled = walls(times.get(('torch', 'compile'), []))
     _, *theirs = times
     quickest = min(theirs, key=lambda turn: statistics.median(walls(times[turn])))
     best = walls(times[quickest])
@@ -114,6 +130,10 @@ def line(name: str, row: tuple, times: dict) -> str:
         spread(eager),
         f'{statistics.median(eager) / statistics.median(ours):.2f}',
         f'{computed[1] / computed[0]:.2f}',
+        spread(compiled) if compiled else 'left out',
+        f'{statistics.median(compiled) / statistics.median(ours):.2f}'
+        if compiled
+        else '',
         f'{statistics.median(best):.1f} ({quickest[1]})',
         f'{statistics.median(best) / statistics.median(ours):.2f}',
     ]
@@ -150,6 +170,7 @@ def arguments(given=None):
     flags.add_argument('--rounds', type=int, default=10, help='turns of each side')
     flags.add_argument('--steps', type=int, default=2, help='of a side in one turn')
     flags.add_argument('--eager-only', action='store_true', help='no other torch')
+    flags.add_argument('--compile', action='store_true', help='torch.compile too')
     flags.add_argument('--peer-python', default=sys.executable, help='one with torch')
     flags.add_argument('--patience', type=float, default=300, help='seconds for a turn')
     return flags.parse_args(given)
