@@ -111,8 +111,8 @@ def index_of(address):
     """What the bucket names, as JSON."""
     if INDEX not in objects(address):
         return {'files': {}, 'checkpoints': {}}
-    with fsspec.open(f'{address}/{INDEX}') as file:
-        return json.load(file)
+    files, root = fsspec.core.url_to_fs(address)
+    return json.loads(files.cat_file(f'{root}/{INDEX}'))
 
 
 def write(address, name, text):

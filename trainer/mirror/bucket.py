@@ -109,7 +109,6 @@ class Bucket:
 
         def find() -> list[str]:
             try:
-                self._files.invalidate_cache()
                 return self._files.find(self._root)
             except FileNotFoundError:
                 return []
@@ -192,7 +191,8 @@ def _opened(address: str, is_disk: bool) -> tuple:
     try:
         from fsspec.core import url_to_fs
 
-        return url_to_fs(address, **({'auto_mkdir': True} if is_disk else {}))
+        options = {'auto_mkdir': True} if is_disk else {}
+        return url_to_fs(address, use_listings_cache=False, **options)
     except ImportError as error:
         raise UserError(
             f'{address} needs a package that is not installed ({error}): pip install '
