@@ -5,6 +5,7 @@ import pathlib
 import jax
 import pytest
 
+import tests.small_resnet  # noqa: F401 - a name for gin
 from models import vit
 from trainer.experiment import load
 from trainer.job import open_job
@@ -13,8 +14,10 @@ from trainer.judgements import step_memory
 CONFIGS = sorted(pathlib.Path('configs').glob('*.gin'))
 # Those that fine-tune wait for a folder and for weights.
 CONFIGS = [str(p) for p in CONFIGS if not p.stem.startswith(('base', 'finetune_'))]
+NARROW = ['Net.backbone = @SmallResNet']  # resnet18.gin and the detector have it whole
 SMALL = {
     'resnet18': ['Images.batch = 16'],
+    'multilabel': ['Images.batch = 16', *NARROW],
     'unet_segmentation': ['Images.batch = 2'],
     'unet_keypoints': ['Images.batch = 2'],
     'detector': ['Images.batch = 2'],
