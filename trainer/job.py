@@ -116,7 +116,7 @@ class Job:
         return Programs(self.recipe, self.abstract_state(), self.mesh)
 
     def compile_ahead(self) -> None:
-        """Begins to compile, in threads, what a whole run uses."""
+        """Begins to compile, in a thread, what a whole run uses."""
         self.programs.begin(self.datasets, self.rate, self.longest_stride)
         self.fresh_metrics(train=True)
 
