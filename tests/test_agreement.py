@@ -16,13 +16,11 @@ import yaml
 import models
 from trainer import lock, parallel, processes, roll_call, signals, state_files
 from trainer.errors import TrainingFailed, UserError
-from trainer.experiment import load
 from trainer.manifest import Damaged
 from trainer.network import make_network
 from trainer.parallel import Parallel
 from trainer.saver import Saver
 from trainer.sharding import ruled
-from trainer.train import train
 
 
 @pytest.fixture
@@ -85,13 +83,6 @@ def test_a_directory_that_another_does_not_see_is_refused(second, tmp_path):
     refused = pytest.raises(UserError, match='process 1 is not that of process 0')
     with refused, lock.locked(tmp_path):
         pass
-
-
-def test_several_seeds_are_for_one_process(second):
-    second(lambda value: value)
-    experiment = load(['configs/mlp.gin'], ['Experiment.seeds = (0, 1)'])
-    with pytest.raises(UserError, match='start a run for each seed'):
-        train(experiment)
 
 
 def test_the_first_process_says_when_a_save_is_due(second):

@@ -119,7 +119,7 @@ def test_one_folder_around_the_classes_and_folders_below_them(tmp_path, capsys):
     assert len(dataset) == 13
     write(tmp_path / 'loose.png', picture())
     assert len(opened(tmp_path, 'all')) == 13
-    assert '1 pictures lie in no folder of a class' in capsys.readouterr().err
+    assert '1 of 14 pictures lie in no folder of a class' in capsys.readouterr().err
 
 
 def test_a_grey_set_has_one_channel_and_a_mixed_one_three(tmp_path):

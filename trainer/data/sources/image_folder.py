@@ -72,8 +72,8 @@ class ImageFolder(Source):
         more = f' Left out: {"; ".join(reasons[:2])}.' if reasons else ''
         if not classes:
             raise UserError(
-                f'{name} holds no picture in a folder of its class; expected '
-                f'{name}/CLASS/PICTURE.jpg (or png, webp, bmp, gif, tiff).{more}'
+                f'{name} holds no picture in a folder of its class; expected in it '
+                f'CLASS/PICTURE.jpg (or png, webp, bmp, gif, tiff).{more}'
             )
         raise UserError(
             f'{name} has one class only, {printable(classes[0])}; a classifier needs '
@@ -151,8 +151,8 @@ class Layout:
             taken = {path for _, _, path in kept}
             first = next(path for _, path in files if path not in taken)
             self.remarks.append(
-                f'{len(files) - len(kept)} pictures lie in no folder of a class, such '
-                f'as {printable(first)}'
+                f'{len(files) - len(kept)} of {len(files)} pictures lie in no folder '
+                f'of a class, such as {printable(first)}'
             )
 
 
