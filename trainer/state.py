@@ -50,21 +50,16 @@ class TrainState:
         return self.average or (self.params, self.model_state)
 
 
-def make_state(recipe: Recipe, key: jax.Array, given: Arrays | None = None):
-    """The TrainState before the first step, from one key (to be jitted).
+def make_state(
+    recipe: Recipe, params: Arrays, model_state: Arrays, given: Arrays | None = None
+) -> TrainState:
+    """The TrainState before the first step (to be jitted).
 
     Args:
       recipe: what is trained.
-      key: draws the weights.
-      given: parameters and statistics by name that are not drawn.
+      params, model_state: parameters and statistics as they were drawn.
+      given: those by name that are not to be as drawn.
     """
-    return with_weights(recipe, *recipe.network.init(key), given)
-
-
-def with_weights(
-    recipe: Recipe, params: Arrays, model_state: Arrays, given: Arrays | None = None
-) -> TrainState:
-    """As `make_state`, of parameters and statistics that are there."""
     given = given or {}
     params = {name: given.get(name, drawn) for name, drawn in params.items()}
     model_state = {name: given.get(name, v) for name, v in model_state.items()}
@@ -90,7 +85,7 @@ def abstract_state(recipe: Recipe, mesh: Mesh, layout: Parallel) -> TrainState:
     rest is whole on every device.
     """
     weights = recipe.network.abstract
-    shapes = jax.eval_shape(functools.partial(with_weights, recipe), *weights)
+    shapes = jax.eval_shape(functools.partial(make_state, recipe), *weights)
     everywhere = parallel.replicated(mesh)
     places = jax.tree.map(lambda _: everywhere, shapes)
     of_params = recipe.network.parameter_shapes
@@ -116,7 +111,8 @@ def init_state(
     seed = np.uint32(recipe.seed % 2**32)  # no constant: XLA would draw as it compiles
 
     def make(seed, given):
-        return make_state(recipe, make_key(seed), given)
+        drawn = recipe.network.init(make_key(seed))
+        return make_state(recipe, *drawn, given)
 
     state = jax.jit(make)(seed, given)
     return sharding.put(state, jax.tree.map(lambda x: x.sharding, abstract))
