@@ -14,7 +14,7 @@ import jax
 from trainer import feeding, overview, processes, roll_call
 from trainer.console import Console
 from trainer.experiment import Experiment
-from trainer.footprint import memory, peak_flops
+from trainer.footprint import MIB, memory, peak_flops
 from trainer.job import Job
 from trainer.loop import IN_FLIGHT
 from trainer.memory import advised
@@ -25,7 +25,6 @@ from trainer.stopwatch import Stopwatch
 SECONDS, LEAST_STEPS = 20.0, 5
 WARM_STEPS = 3  # the first steps fill queues and caches
 AHEAD = 1.0  # seconds of steps at most that processes agree on at once
-MIB = 2**20
 FACTS = ('device', 'devices', 'batch', 'parameters', 'flops_per_step', 'step_bytes')
 
 

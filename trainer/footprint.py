@@ -3,6 +3,8 @@
 import resource
 import sys
 
+MIB = 2**20
+
 # Dense bfloat16 operations a second of one device that sums in float32, as its maker
 # states them; NVIDIA's "with sparsity" is twice that. V100 and T4 have no bfloat16, so
 # float16. The devices of TPU v2, v3 and 7x are half a chip.

@@ -12,12 +12,12 @@ import jax
 
 from trainer import overview, parallel
 from trainer.errors import UserError
+from trainer.footprint import MIB
 from trainer.job import Job
 from trainer.judgements import ROOM, step_memory
 
 MOST_COMPILES = 6
 FINE = 1 / 16  # of a batch: nearer to the largest is not looked for
-MIB = 2**20
 
 
 def examine(job: Job, limit: int | None = None) -> dict:

@@ -7,11 +7,9 @@ import jax
 from trainer import parallel
 from trainer.console import table
 from trainer.data import Dataset
-from trainer.footprint import peak_flops
+from trainer.footprint import MIB, peak_flops
 from trainer.job import Job
 from trainer.judgements import step_memory
-
-MIB = 2**20
 
 
 def parameter_count(job: Job) -> int:
