@@ -30,10 +30,15 @@ def batches(job, count):
     return [jax.tree.map(jnp.asarray, next(made)) for _ in range(count)]
 
 
+def first_state(recipe):
+    """The state that key 0 draws, computed piece by piece."""
+    return make_state(recipe, *recipe.network.init(jax.random.key(0)))
+
+
 def run(job, count, state=None):
     """The states after each of `count` steps."""
     recipe = dataclasses.replace(job.recipe)
-    state = state or make_state(recipe, jax.random.key(0))
+    state = state or first_state(recipe)
     step, states = jax.jit(make_train_step(recipe)), []
     for batch in batches(job, count):
         state, watch = step(state, batch)
@@ -60,7 +65,7 @@ def test_parts_in_a_loop_are_those_written_out_in_the_memory_of_one(monkeypatch)
     large = ['MLP.hidden_dim = 256', 'MLP.num_layers = 4', 'Images.batch = 512']
     given = job(*large, 'MLP.dropout = 0.1', 'Experiment.accumulate = 8')
     (batch,), (state, ends, memory) = batches(given, 1), (None, [], [])
-    state = make_state(given.recipe, jax.random.key(0))
+    state = first_state(given.recipe)
     for looping in ((), (jax.default_backend(),)):
         monkeypatch.setattr(steps, 'LOOPING', looping)
         step = jax.jit(make_train_step(given.recipe)).lower(state, batch).compile()
@@ -82,7 +87,7 @@ def test_a_batch_that_does_not_divide_into_parts_is_refused():
 def test_the_average_is_that_of_a_plain_loop():
     average = Average(decay=0.9, ramp=10.0)
     averaged = job(average=average)
-    first = make_state(averaged.recipe, jax.random.key(0))
+    first = first_state(averaged.recipe)
     states, _ = run(averaged, 5)
     expected = {k: np.asarray(v, np.float64) for k, v in first.params.items()}
     for step, state in enumerate(states):
@@ -97,7 +102,7 @@ def test_the_average_is_that_of_a_plain_loop():
 
 def test_frozen_parameters_do_not_move_by_a_bit():
     frozen = job("Experiment.freeze = ('backbone/.*',)", 'adamw.weight_decay = 0.5')
-    first = make_state(frozen.recipe, jax.random.key(0))
+    first = first_state(frozen.recipe)
     states, _ = run(frozen, 5)
     for name, value in states[-1].params.items():
         moved = bool((value != first.params[name]).any())
@@ -109,7 +114,7 @@ def test_frozen_parameters_do_not_move_by_a_bit():
 def test_rates_multiply_updates():
     slow = job("Experiment.rates = {'.*': 0.5, 'head/.*': 2.0}", 'adamw.clip_norm=None')
     usual = job('adamw.clip_norm = None')
-    first = make_state(usual.recipe, jax.random.key(0)).params
+    first = first_state(usual.recipe).params
     after, _ = run(usual, 1)
     scaled_after, _ = run(slow, 1)
     for name, start in first.items():
@@ -139,7 +144,7 @@ def test_no_multiplier_leaves_the_optimizer_alone():
 
 def test_a_step_equals_optax_by_hand():
     plain = job('adamw.clip_norm = 1.0', 'Classification.label_smoothing = 0.0')
-    state = make_state(plain.recipe, jax.random.key(0))
+    state = first_state(plain.recipe)
     (after,), watch = run(
         dataclasses.replace(
             plain,

@@ -7,10 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from tests.test_steps import job, run
+from tests.test_steps import first_state, job, run
 from trainer.descent import Average
 from trainer.experiment import load
-from trainer.state import make_state
 from trainer.steps import make_train_step
 from trainer.train import train
 from trainer.update_norm import UpdateNorm
@@ -47,7 +46,7 @@ def test_it_is_the_length_of_the_change(bindings):
 @pytest.mark.parametrize('changes', [{}, {'average': Average()}])
 def test_within_the_step_it_is_the_same(changes):
     made = job(FROZEN, "Experiment.rates = {'.*': 0.5}", **changes)
-    first = make_state(made.recipe, jax.random.key(0))
+    first = first_state(made.recipe)
     (after,), _ = run(made, 1)
     batch = next(made.datasets['train'].train_batches(0))
     _, watch = jax.jit(make_train_step(made.recipe, measured=True))(first, batch)
