@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import sys
 import time
 import warnings
 
@@ -129,6 +130,32 @@ def test_a_table_fits_a_narrow_terminal():
     assert lines[1] == 'a very long nam..  short  0.2500'
     assert len(table(rows, ('class', 'kind', 'score'), width=5).splitlines()) == 2
     assert table([], ('class', 'n'), width=80) == 'class  n'
+
+
+def test_names_of_rows_are_not_cut_until_they_read_alike():
+    rows = [(f'runs/resnet18_a_long_name_{n}', 'a remark', 0.25) for n in (1, 2)]
+    lines = table(rows, ('run', 'remark', 'score'), width=30).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [row[0] for row in rows]
+    rows[1] = ('runs/resnet50_a_long_name_2', 'a remark', 0.25)
+    lines = table(rows, ('run', 'remark', 'score'), width=37).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [
+        'runs/resnet18_a_l..',
+        'runs/resnet50_a_l..',
+    ]
+    lines = table(rows, ('run', 'remark', 'score'), width=5).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [
+        'runs/resnet1..',
+        'runs/resnet5..',
+    ]
+
+
+def test_without_a_terminal_nothing_is_cut(monkeypatch):
+    monkeypatch.delenv('COLUMNS', raising=False)
+    monkeypatch.setattr(sys, '__stdout__', io.StringIO())  # no terminal
+    rows = [('a' * 300, 'b' * 300)]
+    assert table(rows, ('one', 'two')).splitlines()[1] == f'{"a" * 300}  {"b" * 300}'
+    monkeypatch.setenv('COLUMNS', '40')
+    assert max(map(len, table(rows, ('one', 'two')).splitlines())) == 40
 
 
 def read_log(path):

@@ -225,3 +225,4 @@ def test_masks_of_a_run_without_masks_are_refused(pointer, coco, tmp_path, capsy
     words = [picture, f'--workdir={pointer[0]}', f'--masks={tmp_path / "m"}']
     assert main.main(['main.py', 'predict', *map(str, words)]) == 2
     assert '--masks needs a run that gives each pixel' in capsys.readouterr().err
+    assert not (tmp_path / 'm').exists()

@@ -3,6 +3,7 @@
 Knows what is found in a file by the names of its arrays; no task and no net.
 """
 
+import errno
 import os
 import pathlib
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from trainer import files
 from trainer.data.pictures import read_picture
 from trainer.data.source import printable
 from trainer.drawing import captioned, colours, draw
@@ -23,7 +25,7 @@ class Folder:
     """A folder that gets a PNG for each image file, called after it."""
 
     def __init__(self, flag: str, path: str):
-        """Makes the folder.
+        """Sees that it can be made; `write` makes it, so that none is left empty.
 
         Args:
           flag: that named it, for messages.
@@ -35,12 +37,20 @@ class Folder:
         self.flag, self.path = flag, pathlib.Path(path).expanduser()
         self._taken: set[str] = set()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            there = files.existing(self.path)
+            if not there.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, '')
+            if not os.access(there, os.W_OK):
+                raise PermissionError(errno.EACCES, '')
         except OSError as error:
             raise self._refused(error) from error
 
     def write(self, name: str, picture: Image.Image) -> pathlib.Path:
-        """Writes `<name>.png`; `<name>_2.png` where another image is called so."""
+        """Writes `<name>.png`; `<name>_2.png` where another image is called so.
+
+        Raises:
+          UserError: it cannot be written.
+        """
         stem, number = name, 1
         while stem in self._taken:
             number += 1
@@ -48,6 +58,7 @@ class Folder:
         self._taken.add(stem)
         path = self.path / f'{stem}.png'
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             picture.save(path)
         except OSError as error:
             raise self._refused(error) from error

@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +17,7 @@ from trainer.phases import Phases
 from trainer.progress import ProgressBar
 from trainer.screen import log, say, warn
 
-NARROWEST = 8  # columns of a table are not cut below it
+NARROWEST = 8  # characters of a column that are never cut
 
 
 class Console:
@@ -79,14 +80,17 @@ def table(
     Args:
       rows: one value a column; floats are shown with four decimals.
       header: one word a column.
-      width: characters there are; default the terminal's. Text that is too wide is cut,
-        the widest column first.
+      width: characters there are; default the terminal's, without end where there is
+        none. Text that is too wide is cut, the widest column first, but the first
+        column, which names the rows, never so far that two of them read alike.
     """
-    width = width or shutil.get_terminal_size().columns
+    width = width or shutil.get_terminal_size((sys.maxsize, 24)).columns
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
     columns = list(zip(*cells, strict=True))
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
-    widths = _fit([max(map(len, column)) for column in columns], right, width)
+    least = [_told_apart(columns[0]), *[NARROWEST] * (len(columns) - 1)]
+    widths = [max(map(len, column)) for column in columns]
+    widths = _fit(widths, least, right, width)
     lines = []
     for row in cells:
         cut = [_cut(cell, size) for cell, size in zip(row, widths, strict=True)]
@@ -98,16 +102,28 @@ def table(
     return '\n'.join(lines)
 
 
-def _fit(widths: list[int], numeric: list[bool], available: int) -> list[int]:
+def _fit(
+    widths: list[int], least: list[int], numeric: list[bool], available: int
+) -> list[int]:
     """Narrows columns of text, the widest first, until a line fits."""
     widths = list(widths)
+    text = [i for i, fixed in enumerate(numeric) if not fixed]
     while sum(widths) + 2 * (len(widths) - 1) > available:
-        text = [i for i, fixed in enumerate(numeric) if not fixed]
-        widest = max(text, key=widths.__getitem__, default=None)
-        if widest is None or widths[widest] <= NARROWEST:
+        wide = [i for i in text if widths[i] > least[i]]
+        if not wide:
             break
-        widths[widest] -= 1
+        widths[max(wide, key=widths.__getitem__)] -= 1
     return widths
+
+
+def _told_apart(cells: Sequence[str]) -> int:
+    """The width from which on cells that differ read differently."""
+    width = max(map(len, cells))
+    while width > NARROWEST and len({_cut(c, width - 1) for c in cells}) == len(
+        {*cells}
+    ):
+        width -= 1
+    return width
 
 
 def _cut(cell: str, size: int) -> str:
