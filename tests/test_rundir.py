@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from trainer import files, rundir
+from trainer import answers, files, rundir
 from trainer.errors import UserError
 
 
@@ -178,6 +178,9 @@ def test_an_address_is_no_directory_and_no_folder_is_called_like_it(
         rundir.open_workdir('gs://bucket/run')
     with pytest.raises(UserError, match='zz://bucket/run is no address that is known'):
         rundir.find('zz://bucket/run')
-    with pytest.raises(UserError, match='needs a file system'):
-        files.make_folder('workdir', 's3://bucket/run')
+    for refuse in (files.make_folder, files.check_folder):
+        with pytest.raises(UserError, match='run is an address; --masks needs a file'):
+            refuse('masks', 's3://bucket/run')
+    with pytest.raises(UserError, match='csv is an address; --out needs a file system'):
+        answers.check_out('gs://bucket/rows.csv')
     assert not list(tmp_path.iterdir())

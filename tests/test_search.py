@@ -168,6 +168,12 @@ def test_a_page_that_cannot_be_made_is_no_end_of_a_search(tmp_path, capsys):
     assert (tmp_path / 'search.json').exists()
 
 
+def test_an_address_is_refused():
+    experiment, said = load([str(CONFIG)]), r'^gs://b/s is an address; a search needs a'
+    with pytest.raises(UserError, match=said):
+        search(experiment, 'gs://b/s', stop=Stop(), console=Console())
+
+
 def test_another_search_is_refused(tmp_path):
     finish(start(tmp_path, '--gin.Search.trials=1', '--gin.Search.seeds=(0, 1)'))
     assert (tmp_path / 'trial_000/seed_1/results.json').exists()

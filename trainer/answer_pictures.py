@@ -3,8 +3,6 @@
 Knows what is found in a file by the names of its arrays; no task and no net.
 """
 
-import errno
-import os
 import pathlib
 from collections.abc import Iterator
 
@@ -13,7 +11,6 @@ from PIL import Image
 
 from trainer import files
 from trainer.data.pictures import read_picture
-from trainer.data.source import printable
 from trainer.drawing import captioned, colours, draw
 from trainer.errors import UserError
 from trainer.readable import readable
@@ -34,16 +31,8 @@ class Folder:
         Raises:
           UserError: it cannot be made or written to.
         """
-        self.flag, self.path = flag, pathlib.Path(path).expanduser()
+        self.flag, self.path = flag, files.check_folder(flag, path)
         self._taken: set[str] = set()
-        try:
-            there = files.existing(self.path)
-            if not there.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, '')
-            if not os.access(there, os.W_OK):
-                raise PermissionError(errno.EACCES, '')
-        except OSError as error:
-            raise self._refused(error) from error
 
     def write(self, name: str, picture: Image.Image) -> pathlib.Path:
         """Writes `<name>.png`; `<name>_2.png` where another image is called so.
@@ -57,18 +46,12 @@ class Folder:
             stem = f'{name}_{number}'
         self._taken.add(stem)
         path = self.path / f'{stem}.png'
+        files.make_folder(self.flag, self.path)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             picture.save(path)
         except OSError as error:
-            raise self._refused(error) from error
+            raise files.unwritable(self.flag, self.path, error) from error
         return path
-
-    def _refused(self, error: OSError) -> UserError:
-        return UserError(
-            f'--{self.flag}={printable(str(self.path))} cannot be written: '
-            f'{os.strerror(error.errno or 5)}; name another folder.'
-        )
 
 
 def mask_of(found: dict) -> Image.Image:

@@ -63,6 +63,7 @@ def check_out(out: str | os.PathLike | None) -> None:
     """Raises UserError where `write` could not write that file; writes nothing."""
     if out is None:
         return
+    files.check_local(out, '--out')
     path = pathlib.Path(out).expanduser()
     if path.is_dir():
         raise UserError(f'--out={out} is a directory; name a file in it.')

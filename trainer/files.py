@@ -32,18 +32,40 @@ def make_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
     Raises:
       UserError: it cannot be made or written to.
     """
-    check_local(path)
+    check_local(path, f'--{flag}')
     path = pathlib.Path(path).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK):
+    except OSError as error:
+        raise unwritable(flag, path, error) from error
+    return check_folder(flag, path)
+
+
+def check_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
+    """A folder that a flag names, as `make_folder` gives it; makes nothing.
+
+    Raises:
+      UserError: it cannot be made or written to.
+    """
+    check_local(path, f'--{flag}')
+    path = pathlib.Path(path).expanduser()
+    try:
+        there = existing(path)
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, '')
+        if not os.access(there, os.W_OK):
             raise PermissionError(errno.EACCES, '')
     except OSError as error:
-        raise UserError(
-            f'--{flag}={path} cannot be written: {os.strerror(error.errno)}; name '
-            f'another folder.'
-        ) from error
+        raise unwritable(flag, path, error) from error
     return path
+
+
+def unwritable(flag: str, path: pathlib.Path, error: OSError) -> UserError:
+    """What is said of a folder that cannot be written."""
+    return UserError(
+        f'--{flag}={path} cannot be written: {os.strerror(error.errno or errno.EIO)}; '
+        f'name another folder.'
+    )
 
 
 def existing(path: str | os.PathLike) -> pathlib.Path:

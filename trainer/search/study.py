@@ -58,6 +58,7 @@ def search(
     """
     check_searchable(experiment)
     folder = workdir or f'runs/{experiment.name}_search'
+    files.check_local(folder, 'a search')
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = Study(experiment, files.make_folder('workdir', folder))
     try:
