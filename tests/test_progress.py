@@ -91,9 +91,12 @@ def test_a_wide_bar_says_how_long_steps_take_and_wait(monkeypatch):
     with ProgressBar(total=100) as bar:
         bar.begin(1)
         speed = {'perf/step_ms_p50': 10.37, 'perf/input_wait': 0.034}
+        speed |= {'perf/step_ms_p95': 12.34, 'perf/peak_host_mib': 1234.5}
         bar.update(5, {'train/loss': 2.0, 'perf/images_per_second': 99.5} | speed)
         shown = bar._what_fits()
-    assert shown == 'loss 2.0000  images/s 99.5000  ms a step 10.4  waiting 3%'
+    assert shown == (
+        'loss 2.0000  images/s 99.5000  ms a step 10.4  p95 12.3  waiting 3%  MiB 1,234'
+    )
 
 
 SCENE = """

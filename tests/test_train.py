@@ -62,6 +62,8 @@ def test_metrics_have_the_promised_names(finished):
     workdir, results = finished
     step, epoch = rows(workdir)[0], rows(workdir)[1]
     assert {'step', 'train/loss', 'train/acc_top1', 'perf/input_wait'} <= set(step)
+    assert step['perf/step_ms_p50'] <= step['perf/step_ms_p95']
+    assert step['perf/peak_host_mib'] > 50 and step['perf/compile_seconds'] >= 0
     assert {'epoch', 'val/loss', 'val/acc_top1', 'val/acc_top5'} <= set(epoch)
     assert {f'val/acc_class_{i}' for i in range(10)} <= set(epoch)
     assert {'best/step', 'val/acc_top1', 'test/acc_top1', 'test/loss'} <= set(results)

@@ -28,12 +28,22 @@ LABELS = {
     'val/loss': 'val loss',
     FINAL_LOSS: 'foretold',
     'perf/step_ms_p50': 'ms a step',
+    'perf/step_ms_p95': 'p95',
     'perf/input_wait': 'waiting',
+    'perf/peak_host_mib': 'MiB',
+    'perf/peak_device_mib': 'device MiB',
 }
-BAR_ONLY = ('perf/step_ms_p50', 'perf/input_wait')  # of which lines would be too long
+BAR_ONLY = (  # of which lines would be too long
+    'perf/step_ms_p50',
+    'perf/step_ms_p95',
+    'perf/input_wait',
+    'perf/peak_host_mib',
+    'perf/peak_device_mib',
+)
 FORMATS = {
     'perf/mfu': '{:.1%}',
     'perf/step_ms_p50': '{:,.1f}',
+    'perf/step_ms_p95': '{:,.1f}',
     'perf/input_wait': '{:.0%}',
 }
 WIDE = (

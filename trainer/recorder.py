@@ -9,9 +9,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from trainer import rundir, writers
+from trainer import footprint, rundir, writers
 from trainer.chronicle import Chronicle
 from trainer.divergence import Diverged
+from trainer.footprint import MIB
 from trainer.foretelling import ENOUGH, foretell
 from trainer.job import Job
 from trainer.progress import FINAL_LOSS
@@ -37,6 +38,7 @@ class Recorder:
     def __init__(self, job: Job, writer, bar, rate: Callable, chronicle: Chronicle):
         self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
         self.chronicle, self.scale = chronicle, 1.0
+        self.compiled = chronicle.phases.seconds.get('compile')
         self.pending = None
         past = writers.history(chronicle.directory / rundir.METRICS)
         self.losses = [line[LOSS] for line in past if line.get(LOSS) is not None]
@@ -79,8 +81,17 @@ class Recorder:
             scalars[f'train/{norm}'] = float(watch[norm])
         scalars['learning_rate'] = float(self.rate(step - 1)) * self.scale
         scalars |= self.hooked(step, state, scalars)
-        self.writer.write_scalars(step, {**scalars, **figures})
-        self.bar.update(step, {**scalars, **figures})
+        line = {**scalars, **figures, **self.costs()}
+        self.writer.write_scalars(step, line)
+        self.bar.update(step, line)
+
+    def costs(self) -> dict[str, float]:
+        """The memory taken at the most so far; once, what compiling has held up."""
+        peaks = footprint.memory().items()
+        figures = {f'perf/peak_{name}_mib': size / MIB for name, size in peaks}
+        if self.compiled is not None:
+            figures['perf/compile_seconds'], self.compiled = self.compiled, None
+        return figures
 
     def check(self, step: int, watch) -> None:
         """Raises Diverged if any step so far was not finite."""
