@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 from trainer import range_test
-from trainer.errors import TrainingFailed
+from trainer.errors import TrainingFailed, UserError
 from trainer.experiment import load
 
 MLP = f'--gin_file={ROOT / "configs/mlp.gin"}'
@@ -44,6 +44,11 @@ def test_mistakes_are_one_line(juniper, arguments, said):
     done = juniper('lr_find', *arguments)
     assert done.returncode == 2
     assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_an_address_is_no_file():
+    with pytest.raises(UserError, match=r'gs://b/a.html is an address; --out needs'):
+        range_test.range_test(None, stop=None, console=None, out='gs://b/a.html')
 
 
 def test_the_steepest_fall_is_found():

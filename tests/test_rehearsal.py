@@ -199,7 +199,7 @@ def data(counts=(5, 5), images=None):
         ),
         (judgements.judge_images('train', *data()), 'images looked at are the same'),
         (judgements.judge_rate(np.zeros(5)), 'is 0 at every step'),
-        (judgements.judge_memory(2e9, 10**9), 'Experiment.accumulate'),
+        (judgements.judge_memory(2e9, 10**9, 'do that'), 'has 0.9: do that'),
         (judgements.judge_disk(4, 2e9, 10**9), 'Checkpoints.keep'),
     ],
 )

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from trainer import feeding, overview, processes, roll_call
+from trainer import feeding, overview, processes, roll_call, watchdog
 from trainer.console import Console
 from trainer.experiment import Experiment
 from trainer.footprint import MIB, memory, peak_flops
+from trainer.guard import guarded
 from trainer.job import Job
 from trainer.loop import IN_FLIGHT
-from trainer.memory import advised
 from trainer.signals import Stop
 from trainer.state import TrainState
 from trainer.stopwatch import Stopwatch
@@ -49,7 +49,7 @@ def bench(
     phases = console.phases
     with phases('data'):
         job = roll_call.opened(experiment, ())
-    with advised(job):
+    with guarded(job, stop):
         with phases('compile'):
             step, several = job.compile_train_step(), job.compile_train_steps()
         with phases('init'):
@@ -142,8 +142,11 @@ def take(
         state, watch = (several if count > 1 else step)(state, batch)
         clock.sent(watch, count)
         in_flight.append(watch)
+        watchdog.beat('a step')
         steps += count
-    return jax.block_until_ready(state), steps
+    state = jax.block_until_ready(state)
+    watchdog.enter('what follows the steps')
+    return state, steps
 
 
 def text(found: dict) -> str:

@@ -104,12 +104,14 @@ def rehearse(flags) -> int:
     from trainer.compilation import enable_cache
     from trainer.experiment import load
     from trainer.rehearsal import Rehearsal
+    from trainer.watchdog import watched
 
     enable_cache()
     place = questions.place_of(flags)
     experiment = load(*questions.config_of(flags, place))
     directory = places.local(place or f'runs/{experiment.name}_rehearsed')
-    rehearsal = Rehearsal(experiment, directory).go()
+    with watched(experiment.watchdog):
+        rehearsal = Rehearsal(experiment, directory).go()
     found = files.plain(rehearsal.as_json())
     say(json.dumps(found, indent=2) if flags.json else rehearsal.text())
     return DONE if rehearsal.good else USER_ERROR
@@ -120,10 +122,13 @@ def memory(flags) -> int:
     from trainer import memory, roll_call
     from trainer.compilation import enable_cache
     from trainer.experiment import load
+    from trainer.watchdog import watched
 
     enable_cache()
     experiment = load(*questions.config_of(flags, questions.place_of(flags)))
-    found = memory.examine(roll_call.opened(experiment, ()))
+    job = roll_call.opened(experiment, ())
+    with watched(experiment.watchdog):
+        found = memory.examine(job)
     say(json.dumps(found, indent=2) if flags.json else memory.text(found))
     return DONE if found['fits'] else USER_ERROR
 

@@ -4,9 +4,10 @@ The numbers are the same for any batch size and any number of devices.
 """
 
 import contextlib
+import functools
 import pathlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
 import jax
 
@@ -22,13 +23,14 @@ from trainer import (
 )
 from trainer.checkpoints import CheckpointStore
 from trainer.collected import Collector
-from trainer.console import say, table
-from trainer.data import Dataset
+from trainer.console import say
 from trainer.errors import Interrupted, UserError
 from trainer.experiment import Experiment, load
+from trainer.guard import guarded
 from trainer.job import Job
 from trainer.network import Arrays
-from trainer.results import is_part
+from trainer.remedies import advised, of_scoring
+from trainer.results import part_names, score_table
 from trainer.signals import Stop, stop_on_signals
 
 LEAVING = 'leaving after this batch'
@@ -68,6 +70,18 @@ def evaluate(
       The metrics, or None where `stop` cut the evaluation short.
     """
     watchdog.enter('evaluation')
+    with advised(job, functools.partial(of_scoring, role=split)):
+        metrics = _counted(job, split, (params, model_state), stop)
+        if metrics is None:
+            return None
+        if found is not None:
+            found[prefix_of(split)] = lambda: evidence_of(job, split, metrics)
+        summary = job.task.summarize(metrics)
+    return {f'{prefix_of(split)}/{key}': value for key, value in summary.items()}
+
+
+def _counted(job: Job, split: str, weights: tuple, stop):
+    """The metrics of all examples; None where `stop` cut it short."""
     step, metrics = job.eval_step(split), job.fresh_metrics(train=False)
     processes.meet()
     in_flight, collector = deque(), Collector()
@@ -75,16 +89,12 @@ def evaluate(
         watchdog.beat('a batch of evaluation')
         if stop:
             return None
-        metrics, _ = step(params, model_state, metrics, batch)
+        metrics, _ = step(*weights, metrics, batch)
         metrics = collector.take(metrics)
         in_flight.append(metrics)
         if len(in_flight) > 1:
             jax.block_until_ready(in_flight.popleft())
-    metrics = collector.give(metrics)
-    if found is not None:
-        found[prefix_of(split)] = lambda: evidence_of(job, split, metrics)
-    summary = job.task.summarize(metrics)
-    return {f'{prefix_of(split)}/{key}': value for key, value in summary.items()}
+    return collector.give(metrics)
 
 
 def evidence_of(job: Job, split: str, metrics) -> dict:
@@ -132,10 +142,12 @@ def evaluate_run(
     step = processes.told(chosen_step(store, checkpoint))
     manifest = store.manifest(step)
     resume.check_class_names(manifest['class_names'], job.datasets['train'].class_names)
-    state, _ = store.load(step, job.abstract_state())
     with contextlib.ExitStack() as stack:
         if stop is None:
             stop = stack.enter_context(stop_on_signals(LEAVING))
+        advise = functools.partial(of_scoring, role=split)
+        stack.enter_context(guarded(job, stop, advise))
+        state, _ = store.load(step, job.abstract_state())
         scores = evaluate(job, split, *state.weights, stop)
     if scores is None:
         raise Interrupted(f'{stop.name}; nothing was written')
@@ -198,38 +210,6 @@ def chosen_step(store: CheckpointStore, checkpoint: str) -> int:
         f'There is no checkpoint {checkpoint!r} in {store.directories.root}; choose '
         f'best, last or {", ".join(map(str, steps))}.'
     )
-
-
-def part_names(data: Dataset) -> dict[str, tuple[str, ...]]:
-    """The names of what a score can be the part of, such as of each class."""
-    return {
-        'class': data.class_names or data.segmentation_names,
-        'keypoint': data.keypoint_names,
-        'target': data.target_names,
-    }
-
-
-def score_table(scores: dict, prefix: str, names: Mapping[str, Sequence[str]]) -> str:
-    """Overall scores, and a row for each class (or target) where there are such.
-
-    Args:
-      scores: 'test/loss', 'test/acc_class_0' ...
-      prefix: what all of them begin with.
-      names: {'class': class_names, ...}, see `part_names`.
-    """
-    scores = {key.removeprefix(f'{prefix}/'): value for key, value in scores.items()}
-    overall = [[key, value] for key, value in scores.items() if not is_part(key)]
-    lines = [table(overall, ['score', 'value'])]
-    for part, of in names.items():
-        marker = f'_{part}_0'
-        columns = [key.removesuffix(marker) for key in scores if key.endswith(marker)]
-        rows = [
-            [name, *(scores.get(f'{column}_{part}_{index}') for column in columns)]
-            for index, name in enumerate(of)
-        ]
-        if columns:
-            lines += ['', table(rows, [part, *columns])]
-    return '\n'.join(lines)
 
 
 def _check_split(experiment, split: str) -> None:

@@ -150,13 +150,13 @@ def judge_motion(job: Job, still: Sequence[str], deaf: Sequence[str]) -> Verdict
         )
 
 
-def judge_memory(needed: float, limit: int | None) -> Verdicts:
-    """Whether a step fits on the device; both in bytes."""
+def judge_memory(needed: float, limit: int | None, remedy: str) -> Verdicts:
+    """Whether a step fits on the device, both in bytes; else what mends it."""
     if limit and needed > ROOM * limit:
         yield (
             'mistake',
             f'a step needs {needed / 2**30:.1f} GiB and the device has '
-            f'{limit / 2**30:.1f}: set Experiment.accumulate, or a smaller BATCH',
+            f'{limit / 2**30:.1f}: {remedy}',
         )
 
 

@@ -1,20 +1,18 @@
-"""What a train step takes of a device's memory, told before the run; advice where it is
-too much.
+"""What a train step takes of a device's memory, told before the run.
 
 Asks the compiler, with abstract shapes: no array is made. Knows jobs and numbers.
 """
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax
 
-from trainer import overview, parallel
-from trainer.errors import UserError
+from trainer import parallel
 from trainer.footprint import MIB
 from trainer.job import Job
 from trainer.judgements import ROOM, step_memory
+from trainer.remedies import exhausted, remedies, unit_of
 
 MOST_COMPILES = 6
 FINE = 1 / 16  # of a batch: nearer to the largest is not looked for
@@ -46,6 +44,7 @@ def examine(job: Job, limit: int | None = None) -> dict:
         'state_bytes': held,
         'device_bytes': limit,
         'fits': bytes_of(batch) <= room,
+        'remedies': remedies(job, largest),
         'largest_batch': largest,
         'largest_bytes': finite(sizes.get(largest, math.inf)),
         'examples': len(job.datasets['train']),
@@ -117,12 +116,6 @@ def shard_bytes(leaf: jax.ShapeDtypeStruct) -> int:
     return math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
 
 
-def unit_of(job: Job) -> int:
-    """What every batch is a multiple of."""
-    devices = parallel.batch_devices(job.experiment.parallel)
-    return devices * job.experiment.accumulate
-
-
 def finite(size: float) -> int | None:
     """The bytes, or None where they are not known."""
     return None if math.isinf(size) else int(size)
@@ -146,7 +139,7 @@ def text(found: dict) -> str:
         )
     if not found['fits']:
         lines.append(
-            f'mistake: batch {found["batch"]:,} does not fit; {remedies(largest)}'
+            f'mistake: batch {found["batch"]:,} does not fit; {found["remedies"]}'
         )
     return '\n'.join(lines)
 
@@ -154,51 +147,3 @@ def text(found: dict) -> str:
 def mib(size: float | None) -> str:
     """'412.3 MiB'."""
     return 'more than there is' if size is None else f'{size / MIB:,.1f} MiB'
-
-
-def exhausted(error: Exception) -> bool:
-    """Whether XLA says that memory has run out."""
-    return 'RESOURCE_EXHAUSTED' in str(error)
-
-
-@contextlib.contextmanager
-def advised(job: Job) -> Iterator[None]:
-    """Turns XLA's "out of memory" within the block into one line of advice.
-
-    Raises:
-      UserError: memory has run out; with the sizes, and what to do.
-    """
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if not exhausted(error):
-            raise
-        raise UserError(advice(job)) from error
-
-
-def advice(job: Job) -> str:
-    """What ran out of memory, and what would fit, in a line."""
-    batch = job.experiment.train_data.batch
-    millions = overview.parameter_count(job) / 1e6
-    limit = parallel.device_memory()
-    of = f' of {limit / 2**30:.1f} GiB' if limit else ''
-    return (
-        f'Out of memory on {overview.describe_devices()}{of}: {millions:.1f} M '
-        f'parameters, batch {batch:,}. {remedies(smaller(job)).capitalize()}; '
-        f'`python main.py check --memory` finds the largest batch.'
-    )
-
-
-def smaller(job: Job) -> int:
-    """At most half of the batch, that divides over devices and parts."""
-    unit = unit_of(job)
-    return max(unit, job.experiment.train_data.batch // 2 // unit * unit)
-
-
-def remedies(batch: int) -> str:
-    """What to do about a batch that does not fit."""
-    size = f'set train/Images.batch = {batch}, or ' if batch else ''
-    return (
-        f'{size}keep the batch with Experiment.accumulate, remat = True of the model, '
-        f'or Parallel.fsdp over several devices'
-    )

@@ -31,8 +31,10 @@ def predict(flags, words: Sequence[str]) -> int:
     if flags.annotations and form != 'coco':
         raise UserError('--annotations gives ids to results: add --format=coco.')
     from trainer.compilation import enable_cache
+    from trainer.guard import guarded
     from trainer.image_files import find_images
     from trainer.predict import open_predictor
+    from trainer.remedies import of_predicting
 
     enable_cache()
     predictor = open_predictor(*source)
@@ -40,7 +42,8 @@ def predict(flags, words: Sequence[str]) -> int:
     found = pictured(predictor, images, flags)
     found = (seen.append(path) or (path, one) for path, one in found)
     rows = rows_of(found, predictor.data, flags, form)
-    answers.write(answers.lines(rows, form), flags.out)
+    with guarded(predictor.job, advise=of_predicting):
+        answers.write(answers.lines(rows, form), flags.out)
     tell(
         f'{len(seen)} of {len(images)} predicted by {source[0]}, step {predictor.step}'
     )
@@ -59,13 +62,17 @@ def features(flags, source: tuple[pathlib.Path, str], words: Sequence[str]) -> i
         )
     from trainer.compilation import enable_cache
     from trainer.features import write_features
+    from trainer.guard import guarded
     from trainer.image_files import find_images
     from trainer.predict import open_predictor
+    from trainer.remedies import of_predicting
 
     answers.check_out(out)
     enable_cache()
     predictor = open_predictor(*source)
-    shapes = write_features(predictor, find_images(words), out)
+    images = find_images(words)
+    with guarded(predictor.job, advise=of_predicting):
+        shapes = write_features(predictor, images, out)
     maps = ', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())
     tell(f'wrote {out} of {source[0]}, step {predictor.step}: files, {maps}')
     return DONE

@@ -18,8 +18,8 @@ from trainer import bench, feeding, files, processes, program_text, roll_call
 from trainer.console import Console, table
 from trainer.errors import TrainingFailed
 from trainer.experiment import Experiment
+from trainer.guard import guarded
 from trainer.job import Job
-from trainer.memory import advised
 from trainer.program_text import KINDS, Operation
 from trainer.screen import tell
 from trainer.state import TrainState
@@ -50,7 +50,7 @@ def profile(experiment: Experiment, *, stop, console: Console, out: str | None) 
             folder = files.make_folder('out', out)
         with console.phases('data'):
             job = roll_call.opened(experiment, ())
-        stack.enter_context(advised(job))
+        stack.enter_context(guarded(job, stop))
         with console.phases('compile'):
             step = job.compile_train_step()
         with console.phases('init'):

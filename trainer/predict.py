@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import jax
 import numpy as np
 
-from trainer import parallel, rundir, steps
+from trainer import parallel, rundir, steps, watchdog
 from trainer.checkpoints import CheckpointStore
 from trainer.console import warn
 from trainer.data.facts import RememberedData
@@ -164,6 +164,7 @@ class Predictor:
         size, batch = self._batch_size(len(paths)), ()
         reader = ImageReader(self.images.host_transforms, self._image_shape)
         run = self._compile(function, size)
+        watchdog.beat('a batch of pictures')
         for batch in _batches(_read(reader, paths, READ_AHEAD * size), size):
             named, framed = zip(*batch, strict=True)
             images, frames = zip(*framed, strict=True)
@@ -173,7 +174,9 @@ class Predictor:
             )
             arrays = jax.device_get(run(self.params, self.model_state, placed['image']))
             arrays = {key: value[: len(named)] for key, value in arrays.items()}
+            watchdog.rest()  # who takes them may pause, as a pager does
             yield list(named), frames, arrays
+            watchdog.beat('a batch of pictures')
         if not batch:
             raise UserError(
                 f'Nothing was predicted: of {len(paths)} files none is an image; name '

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from trainer import feeding, files, processes, roll_call
+from trainer import feeding, files, processes, roll_call, watchdog
 from trainer.console import Console
 from trainer.errors import Interrupted, TrainingFailed, UserError
 from trainer.experiment import Experiment
+from trainer.guard import guarded
 from trainer.job import Job, make_job
-from trainer.memory import advised
 from trainer.report.blocks import Code, Figure, Figures, Section, Text, Tiles
 from trainer.report.page import page, shown
 from trainer.report.svg import line_chart
@@ -56,11 +56,13 @@ def range_test(
       Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3.
       The loss is smoothed, and the steepest fall suggested, as in fastai's `lr_find`.
     """
-    if out is not None and pathlib.Path(out).is_dir():
-        raise UserError(f'--out={out} is a folder; lr_find writes one file, a page.')
+    if out is not None:
+        files.check_local(out, '--out')
+        if pathlib.Path(out).is_dir():
+            raise UserError(f'--out={out} is a folder; lr_find writes a file, a page.')
     with console.phases('data'):
         job = swept(roll_call.opened(experiment, ()))
-    with advised(job), console.phases('steps'):
+    with guarded(job, stop), console.phases('steps'):
         found = judged(experiment, trained(job, stop))
     if out is not None and processes.is_main():
         files.make_folder('out', pathlib.Path(out).parent)
@@ -110,6 +112,7 @@ def trained(job: Job, stop) -> list[float]:
             batch, _ = next(batches)
             state, watch = step(state, batch)
             loss = processes.told(float(jax.device_get(watch['loss'])))
+            watchdog.beat('a step')
             if not math.isfinite(loss):
                 break
             losses.append(loss)

@@ -35,11 +35,12 @@ from trainer.judgements import (
     step_memory,
 )
 from trainer.lock import check_writable
-from trainer.memory import advised
 from trainer.probing import make_outputs, some_images, without_effect
+from trainer.remedies import advised, remedies
 from trainer.screen import format_seconds
 from trainer.trials import Excerpt
 from trainer.verdicts import make_plateau, make_tracker
+from trainer.watchdog import enter
 
 STEPS = 4
 BATCHES = 2  # of each data set
@@ -65,12 +66,14 @@ class Rehearsal:
       directory: where the run would lie; its disk is what is looked at.
       findings: in order.
       figures: seconds, bytes and counts by name.
+      job: once it is open.
     """
 
     experiment: Experiment
     directory: pathlib.Path
     findings: list[Finding] = dataclasses.field(default_factory=list)
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    job: Job | None = dataclasses.field(default=None, init=False)
 
     @property
     def good(self) -> bool:
@@ -85,9 +88,11 @@ class Rehearsal:
     def part(self, name: str, function: Callable[[], Iterator[Finding] | None]) -> bool:
         """Does one part of the run's life; false if the run could not go on."""
         began, before = time.perf_counter(), len(self.findings)
+        enter(name)
         try:
-            for status, message in function() or ():
-                self.findings.append(Finding(status, name, message))
+            with advised(self.job):
+                for status, message in function() or ():
+                    self.findings.append(Finding(status, name, message))
         except Ending as ending:
             if str(ending) not in [finding.message for finding in self.findings]:
                 self.findings.append(Finding('mistake', name, str(ending)))
@@ -150,7 +155,7 @@ class Rehearsal:
         experiment = pretrained.expecting(self.experiment, self.directory)
         if rundir.is_run(self.directory):
             resume.check_config(rundir.config(self.directory), describe(experiment))
-        self.job: Job = open_job(experiment)
+        self.job = open_job(experiment)
         make_tracker(self.job), make_plateau(self.job)
 
     def look_at_examples(self):
@@ -165,11 +170,11 @@ class Rehearsal:
         """Compiles the train step and looks at learning rate and memory."""
         rates = jax.vmap(self.job.schedule)(np.arange(self.job.total_steps))
         yield from judge_rate(np.asarray(rates))
-        with advised(self.job):
-            self.step = self.job.compile_train_step()
+        self.step = self.job.compile_train_step()
         self.figures['parameters'] = overview.parameter_count(self.job)
         self.figures['memory/bytes'] = step_memory(self.step)
-        yield from judge_memory(self.figures['memory/bytes'], parallel.device_memory())
+        needed, limit = self.figures['memory/bytes'], parallel.device_memory()
+        yield from judge_memory(needed, limit, remedies(self.job))
 
     def take_steps(self):
         """Trains a few steps, and sees that they change what they should."""
@@ -191,11 +196,8 @@ class Rehearsal:
         if all(map(math.isfinite, losses)):
             still = [n for n in job.recipe.trained if not self.moved(n, before)]
             few = still[:LOOKED_AT]
-            deaf = (
-                []
-                if still == [*job.recipe.trained]
-                else without_effect(job, self.state, few)
-            )
+            none_moved = still == [*job.recipe.trained]
+            deaf = [] if none_moved else without_effect(job, self.state, few)
             yield from judge_motion(job, still, deaf)
 
     def moved(self, name: str, before: dict) -> bool:
@@ -245,5 +247,4 @@ class Rehearsal:
         figures['run/seconds'] = steps * figures['step/seconds']
         kept = runs * self.kept_checkpoints()
         needed = figures['run/bytes'] = kept * figures['checkpoint/bytes']
-        free = shutil.disk_usage(self.place).free
-        yield from judge_disk(kept, needed, free)
+        yield from judge_disk(kept, needed, shutil.disk_usage(self.place).free)

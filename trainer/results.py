@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainer import files, rundir, writers
+from trainer.console import table
 
 if TYPE_CHECKING:  # reports read results, and need no JAX for it
+    from trainer.data import Dataset
     from trainer.job import Job
 
 
@@ -99,3 +101,35 @@ def is_score(key: str) -> bool:
 def is_part(key: str) -> bool:
     """Whether a score is that of one class or target alone, as 'acc_class_0' is."""
     return re.search(r'_[a-z]+_\d+$', key) is not None
+
+
+def part_names(data: 'Dataset') -> dict[str, tuple[str, ...]]:
+    """The names of what a score can be the part of, such as of each class."""
+    return {
+        'class': data.class_names or data.segmentation_names,
+        'keypoint': data.keypoint_names,
+        'target': data.target_names,
+    }
+
+
+def score_table(scores: dict, prefix: str, names: Mapping[str, Sequence[str]]) -> str:
+    """Overall scores, and a row for each class (or target) where there are such.
+
+    Args:
+      scores: 'test/loss', 'test/acc_class_0' ...
+      prefix: what all of them begin with.
+      names: {'class': class_names, ...}, see `part_names`.
+    """
+    scores = {key.removeprefix(f'{prefix}/'): value for key, value in scores.items()}
+    overall = [[key, value] for key, value in scores.items() if not is_part(key)]
+    lines = [table(overall, ['score', 'value'])]
+    for part, of in names.items():
+        marker = f'_{part}_0'
+        columns = [key.removesuffix(marker) for key in scores if key.endswith(marker)]
+        rows = [
+            [name, *(scores.get(f'{column}_{part}_{index}') for column in columns)]
+            for index, name in enumerate(of)
+        ]
+        if columns:
+            lines += ['', table(rows, [part, *columns])]
+    return '\n'.join(lines)

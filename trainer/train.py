@@ -8,11 +8,11 @@ import os
 import pathlib
 
 from trainer import (
-    memory,
     mirror,
     places,
     pretrained,
     processes,
+    remedies,
     resume,
     roll_call,
     rundir,
@@ -94,7 +94,7 @@ def train_job(
         stack.enter_context(console.log_to(directory))
         log = directory / rundir.log_of(processes.index())
         stack.enter_context(watched(job.experiment.watchdog, log, stop))
-        stack.enter_context(memory.advised(job))
+        stack.enter_context(remedies.advised(job))
         run = Run(job, directory, argv, stop, console, chronicle, trackers)
         return run.finished() or run.go()
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from trainer import feeding, files, processes, roll_call, steps
+from trainer import feeding, files, processes, roll_call, steps, watchdog
 from trainer.console import Console
 from trainer.data import Dataset
 from trainer.errors import Interrupted, TrainingFailed
 from trainer.experiment import Experiment
+from trainer.guard import guarded
 from trainer.job import Job, make_recipe
 from trainer.lock import check_writable
-from trainer.memory import advised
 from trainer.signals import Stop
 from trainer.state import TrainState
 from trainer.train import train_job
@@ -122,18 +122,31 @@ def overfit(
         job = one_batch_job(roll_call.opened(experiment, ()))
         given = job.datasets['train'], job.mesh, experiment.seed
         batch, _ = next(feeding.single_batches(*given))
-    with console.phases('compile'), advised(job):
-        state, step, first = job.init_state(), job.compile_train_step(), None
-    processes.meet()
+    with guarded(job, stop):
+        with console.phases('compile'):
+            state, step = job.init_state(), job.compile_train_step()
+        processes.meet()
+        count, first, now = learn(job, step, state, batch, stop, most_steps)
+    console.say(
+        f'one batch of {experiment.train_data.batch} is learnt after {count} '
+        f'steps: loss {first["loss"]:.4f}, then {now["loss"]:.4f}'
+    )
+    return count
+
+
+def learn(job: Job, step, state, batch, stop, most_steps: int) -> tuple:
+    """The steps until the batch is learnt, and the first and last step's metrics.
+
+    Raises:
+      TrainingFailed, Interrupted: as `overfit`.
+    """
+    first = None
     for count in range(1, most_steps + 1):
         state, now = one_step(job, step, state, batch)
+        watchdog.beat('a step')
         first = first or now
         if processes.told(bool(job.task.learnt(first, now))):
-            console.say(
-                f'one batch of {experiment.train_data.batch} is learnt after {count} '
-                f'steps: loss {first["loss"]:.4f}, then {now["loss"]:.4f}'
-            )
-            return count
+            return count, first, now
         if stop:
             raise Interrupted(f'{stop.name} after {count} steps; nothing was kept')
     raise TrainingFailed(

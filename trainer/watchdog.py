@@ -1,4 +1,4 @@
-"""A run that is hung ends itself: its stacks in its log, exit code 70.
+"""What is hung ends itself: a run with its stacks in its log, exit code 70.
 
 The loop says at every step that it lives; a thread counts the seconds since. Where even
 Python's lock is held, the timer of `faulthandler` ends the process, with code 1. Each
@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import faulthandler
 import os
-import pathlib
 import sys
 import threading
 import time
@@ -51,11 +50,13 @@ class Watch:
     Args:
       limits: how many are allowed.
       log: an open file for the stacks.
-      name: of the log, for the message.
+      name: of the log, for the message; None where the log is the screen.
       stop: the signal that came, if one did; its `name` is read in the thread.
     """
 
-    def __init__(self, limits: Watchdog, log, name: str, stop: Stop | None = None):
+    def __init__(
+        self, limits: Watchdog, log, name: str | None = None, stop: Stop | None = None
+    ):
         self.limits, self.log, self.name = limits, log, name
         self._stop, self._leave_by = stop, float('inf')
         self._usual = 0.0
@@ -76,6 +77,11 @@ class Watch:
         self._stepped = now
         limit = self.limits.step
         self._arm(what, limit and max(limit, USUAL * self._usual))
+
+    def rest(self) -> None:
+        """Somebody else is waited for, who may take as long as it takes."""
+        self._stepped = 0.0
+        self._arm('waiting', None)
 
     def watch(self) -> None:
         """Ends the process once a limit has passed; runs in a thread of its own."""
@@ -112,17 +118,20 @@ class Watch:
 
     def _hurry(self, now: float) -> None:
         """Counts the seconds of grace from the signal, once one has come."""
-        asked = self._stop is not None and self._stop.name is not None
+        asked = getattr(self._stop, 'name', None) is not None  # False never comes
         if asked and self.limits.grace and self._leave_by == float('inf'):
             self._leave_by = now + self.limits.grace
 
     def _end(self, what: str, limit: float) -> None:
+        todo = 'its stacks stand above; the same command begins anew'
+        if self.name:
+            todo = f'its stacks are in {self.name}; the same command goes on'
         said = (
-            f'error: {what} has taken over {limit:g} s and is taken for hung; its '
-            f'stacks are in {self.name}; the same command goes on.\n'
+            f'error: {what} has taken over {limit:g} s and is taken for hung; {todo}.\n'
         )
         with contextlib.suppress(OSError):
-            self.log.write(said)
+            if self.name:
+                self.log.write(said)
             self.log.flush()
             faulthandler.dump_traceback(self.log, all_threads=True)
         with contextlib.suppress(OSError):
@@ -135,12 +144,15 @@ _watch: Watch | None = None  # one a process, as the native timer is
 
 @contextlib.contextmanager
 def watched(
-    limits: Watchdog, path: str | os.PathLike, stop: Stop | None = None
+    limits: Watchdog, path: str | os.PathLike | None = None, stop: Stop | None = None
 ) -> Iterator[None]:
-    """Watches what runs inside `with`; stacks are appended to the file."""
+    """Watches what runs inside `with`; stacks go into the file, or else to stderr."""
     global _watch
-    with pathlib.Path(path).open('a', encoding='utf-8') as log:
-        _watch = watch = Watch(limits, log, str(path), stop)
+    with contextlib.ExitStack() as stack:
+        log = sys.__stderr__
+        if path is not None:
+            log = stack.enter_context(open(path, 'a', encoding='utf-8'))
+        _watch = watch = Watch(limits, log, path and str(path), stop)
         threading.Thread(target=watch.watch, name='watchdog', daemon=True).start()
         try:
             yield
@@ -159,3 +171,9 @@ def enter(what: str) -> None:
     """Something begins that may take longer than a step."""
     if _watch is not None:
         _watch.enter(what)
+
+
+def rest() -> None:
+    """Somebody else is waited for, until the next sign of life."""
+    if _watch is not None:
+        _watch.rest()

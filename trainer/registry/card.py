@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from trainer import files, overview, provenance, rundir
-from trainer.evaluate import part_names
 from trainer.predict import Predictor
-from trainer.results import is_part
+from trainer.results import is_part, part_names
 
 WORST = 3  # classes that the limits name
 NAMED = 100  # classes that the card names; the rest is in the files
