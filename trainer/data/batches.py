@@ -1,12 +1,10 @@
-"""From an order and a reader to batches, by Grain or by a gather; the same batches.
+"""From an order and a reader to batches, by Grain.
 
 Knows positions, processes and threads; which example lies where is `order`'s affair.
-Both ways give generators: close them (`contextlib.closing`) and what they have
-started ends with them.
+Close the generators (`contextlib.closing`) and what they have started ends with them.
 """
 
 import atexit
-import itertools
 import multiprocessing
 import os
 import threading
@@ -154,26 +152,3 @@ def _start_worker(worker_index: int, worker_count: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def gather_batches(
-    held, order, start_step: int, share: tuple[int, int]
-) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of `read_batches`, each by one gather from memory (see `Held`)."""
-    for rows in row_batches(held, order, start_step, share):
-        yield held.batch(rows['row'], rows['mask'])
-
-
-def row_batches(
-    held, order, start_step: int, share: tuple[int, int]
-) -> Iterator[dict[str, np.ndarray]]:
-    """Which rows of `held` each batch is: {'row' [B] int32, 'mask' [B] bool}."""
-    rows = rows_of(share, order.batch)
-    steps = itertools.takewhile(
-        lambda step: step < len(order) // order.batch, itertools.count(start_step)
-    )
-    for step in steps:
-        index, mask = order(step * order.batch + rows)
-        if not order.replaces:
-            mask = mask & (held.fields['index'][index] == index)
-        yield {'row': np.asarray(index, np.int32), 'mask': mask}

@@ -10,19 +10,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trainer.data import statistics
 from trainer.data.checks import check_normalisation
-from trainer.data.held import Held
+from trainer.data.held import Held, gather_batches, row_batches
 from trainer.data.images import Images
 from trainer.data.order import Balanced, Sequential, Shuffled
 from trainer.data.reader import Checked, Reader, enough_pixels, split_transforms
 from trainer.data.skipping import Replacing, Skips
 from trainer.data.source import Examples
-from trainer.data.statistics import (
-    classes_of,
-    label_counts,
-    pixel_counts,
-    target_statistics,
-)
 from trainer.errors import UserError
 
 SMALL = 256 * 2**20  # bytes of decoded images that cache='auto' keeps in memory
@@ -113,16 +108,18 @@ class Dataset:
 
     @functools.cached_property
     def _label_counts(self):
-        return label_counts(self.source, self.examples[0], self.num_classes)
+        return statistics.label_counts(self.source, self.examples[0], self.num_classes)
 
     def pixel_counts(self) -> np.ndarray:
         """Pixels of each class of the segmentation, [classes] int64; reads them all."""
-        return pixel_counts(self.eval_batches(), len(self.segmentation_names))
+        return statistics.pixel_counts(
+            self.eval_batches(), len(self.segmentation_names)
+        )
 
     @functools.cached_property
     def target_statistics(self):
         """Mean and standard deviation of each target, or None; see `statistics`."""
-        return target_statistics(self.source)
+        return statistics.target_statistics(self.source)
 
     def column(self, field: str) -> np.ndarray:
         """One label field of all examples that can be read, [N, ...]."""
@@ -170,17 +167,15 @@ class Dataset:
         return self._rows(Sequential(self.num_examples, self.images.batch), 0, share)
 
     def _rows(self, order, start_step, share):
-        from trainer.data.batches import row_batches
-
         self._check_share(order, share)
         return row_batches(self.held, order, start_step, share)
 
     def _batches(self, order, start_step, share):
-        from trainer.data.batches import gather_batches, read_batches
-
         self._check_share(order, share)
         if self.holds and not self.random:
             return gather_batches(self.held, order, start_step, share)
+        from trainer.data.batches import read_batches  # Grain takes long to import
+
         workers = self.images.workers
         batches = read_batches(self._reader, order, start_step, share, workers)
         return self._skips.watch(batches, order, start_step, share)
@@ -196,7 +191,7 @@ class Dataset:
         facts = self.num_examples, self.images.batch, seed
         if self.images.sampler is None:
             return Shuffled(*facts)
-        return Balanced(*facts, classes_of(self.source, self.examples[0]))
+        return Balanced(*facts, statistics.classes_of(self.source, self.examples[0]))
 
     def _check_batch(self):
         if self.images.batch > self.num_examples:
@@ -212,6 +207,10 @@ class Dataset:
         if self.images.cache == 'auto':
             return not self.random and self.num_bytes <= SMALL
         return self.images.cache in ('host', 'device')
+
+    def fill_cache(self) -> None:
+        """Reads what a cache is to hold; the first batch would wait for it."""
+        _ = self._reader
 
     @functools.cached_property
     def held(self) -> Held:

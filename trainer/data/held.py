@@ -1,9 +1,13 @@
-"""Decoded examples kept in the host's memory; knows neither files nor batches."""
+"""Decoded examples kept in the host's memory, and batches of them; knows no files."""
 
+import itertools
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from trainer.data.order import rows_of
 
 
 class Held:
@@ -33,3 +37,26 @@ class Held:
         """The examples at `index` [B] by one gather; images must be of one size."""
         gathered = {key: v.take(index, axis=0) for key, v in self.fields.items()}
         return {**gathered, 'mask': mask}
+
+
+def gather_batches(
+    held: Held, order, start_step: int, share: tuple[int, int]
+) -> Iterator[dict[str, np.ndarray]]:
+    """The batches of `batches.read_batches`, each by one gather."""
+    for rows in row_batches(held, order, start_step, share):
+        yield held.batch(rows['row'], rows['mask'])
+
+
+def row_batches(
+    held: Held, order, start_step: int, share: tuple[int, int]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Which rows of `held` each batch is: {'row' [B] int32, 'mask' [B] bool}."""
+    rows = rows_of(share, order.batch)
+    steps = itertools.takewhile(
+        lambda step: step < len(order) // order.batch, itertools.count(start_step)
+    )
+    for step in steps:
+        index, mask = order(step * order.batch + rows)
+        if not order.replaces:
+            mask = mask & (held.fields['index'][index] == index)
+        yield {'row': np.asarray(index, np.int32), 'mask': mask}
