@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like `name`, or None where none is; case counts little."""
-    ranked = sorted((-_likeness(name, choice), choice) for choice in set(choices))
+    choices = set(choices)
+    # One slip away beats every other, however like: most need no closer look.
+    slips = {choice for choice in choices if is_one_slip(name, choice)}
+    ranked = sorted((-_likeness(name, choice), choice) for choice in slips or choices)
     enough = 0.5 if len(name) < 5 else 0.6
     return ranked[0][1] if ranked and -ranked[0][0] >= enough else None
 
@@ -24,9 +27,10 @@ def hint(name: str, choices: Iterable[str], sign: str = '') -> str:
 
 def is_one_slip(written: str, meant: str) -> bool:
     """Whether one letter is missing, too many or another, or two are exchanged."""
-    if min(len(written), len(meant)) < 2:
+    written, meant = written.casefold(), meant.casefold()
+    if min(len(written), len(meant)) < 2 or abs(len(written) - len(meant)) > 1:
         return False
-    written, meant = _after_the_same(written.casefold(), meant.casefold())
+    written, meant = _after_the_same(written, meant)
     written, meant = _after_the_same(written[::-1], meant[::-1])
     exchanged = len(written) == 2 and written == meant[::-1]
     return exchanged or max(len(written), len(meant)) <= 1
