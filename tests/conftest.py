@@ -8,6 +8,7 @@ import tempfile
 
 import pytest
 
+import main
 from tests.faults.tallies import (  # noqa: F401 - hooks and a fixture
     pytest_sessionfinish,
     pytest_terminal_summary,
@@ -18,6 +19,12 @@ from tests.faults.tallies import (  # noqa: F401 - hooks and a fixture
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 os.environ.setdefault('JUNIPER_CACHE', tempfile.mkdtemp(prefix='juniper_cache_'))
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """A process more than cores: tests wait for disks, clocks and other processes."""
+    return (yield) + 1
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -51,5 +58,18 @@ def juniper(tmp_path):
             timeout=timeout,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capfd):
+    """Does `main.py ...` in this process, and gives what another one would."""
+
+    def run(*arguments, cwd=tmp_path):
+        monkeypatch.chdir(cwd)
+        capfd.readouterr()
+        code = main.main(['main.py', *map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
 
     return run

@@ -61,8 +61,8 @@ def test_a_run_says_what_its_step_takes_before_the_first():
     assert re.fullmatch(told, said)
 
 
-def test_check_says_what_fits(juniper):
-    done = juniper('check', '--memory', f'--gin_file={MLP[0]}', '--json')
+def test_check_says_what_fits(here):
+    done = here('check', '--memory', f'--gin_file={MLP[0]}', '--json')
     assert done.returncode == 0
     assert json.loads(done.stdout)['largest_batch'] > 1000
 

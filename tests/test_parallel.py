@@ -9,7 +9,9 @@ import types
 import jax
 import pytest
 
-from tests.test_resume import EIGHT, ROOT, finish, timeless
+from tests.in_turn import alone, on_devices
+from tests.run_ends import timeless
+from tests.several import DEVICES, ROOT
 from trainer import feeding, parallel, sharding
 from trainer.errors import UserError
 from trainer.experiment import load
@@ -25,30 +27,37 @@ LAYOUTS = {
     'all': ['--gin.Parallel.fsdp=2', '--gin.Parallel.model=2', COLUMNS],
 }
 FACTS = """
-import json, jax
+import json, math, jax
+import tests.small_resnet
 from trainer.experiment import load
 from trainer.job import open_job
-bindings = ['Images.batch = 32', 'Parallel.fsdp = 8']
-job = open_job(load(['configs/resnet18.gin'], bindings), ())
-state = job.init_state()
-held = [state.params, state.opt_state]
-leaves = [x for x in jax.tree.leaves(held) if x.ndim]
-first = jax.devices()[0]
-shards = [shard for x in leaves for shard in x.addressable_shards]
+def opened(*bindings):
+    cut = ['Images.batch = 32', 'Parallel.fsdp = 8', *bindings]
+    return open_job(load(['configs/resnet18.gin'], cut), ())
+def leaves(state):
+    return [x for x in jax.tree.leaves([state.params, state.opt_state]) if x.ndim]
+def foretold(x):
+    return math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+whole = leaves(opened().abstract_state())
+job = opened('Net.backbone = @SmallResNet', 'Parallel.smallest = 8')
+made, first = leaves(job.init_state()), jax.devices()[0]
+shards = [shard for x in made for shard in x.addressable_shards]
 here = [shard.data.nbytes for shard in shards if shard.device == first]
 text = job.compile_train_step().as_text()
 names = ('all-gather', 'all-reduce', 'reduce-scatter')
 found = {name: text.count(f' {name}(') for name in names}
-print(json.dumps({'all': sum(x.nbytes for x in leaves), 'here': sum(here), **found}))
+found |= {'all': sum(x.nbytes for x in made), 'here': sum(here)}
+found['whole'] = sum(x.size * x.dtype.itemsize for x in whole)
+print(json.dumps({**found, 'of_whole': sum(map(foretold, whole))}))
 """
 
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
     place = tmp_path_factory.mktemp('layouts')
-    finish(place / 'one', MLP)
-    for name, layout in LAYOUTS.items():
-        finish(place / name, [*MLP, *layout], XLA_FLAGS=EIGHT)
+    alone(place / 'one', *MLP)
+    runs = ([*MLP, *cut, f'--workdir={place / name}'] for name, cut in LAYOUTS.items())
+    on_devices(8, *runs)
     return place
 
 
@@ -76,8 +85,7 @@ def test_every_layout_moves_as_far_as_one_device(runs, layout):
 
 @pytest.mark.parametrize('layout', ['fsdp', 'all'])
 def test_a_checkpoint_of_any_layout_is_scored_on_one_device(runs, layout):
-    command = [sys.executable, 'main.py', 'evaluate', f'--workdir={runs / layout}']
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    alone(runs / layout, 'evaluate')
     scores = json.loads((runs / layout / 'evaluation_test.json').read_text())
     results = json.loads((runs / layout / 'results.json').read_text())
     assert scores['examples'] == 360
@@ -88,21 +96,22 @@ def test_a_checkpoint_of_any_layout_is_scored_on_one_device(runs, layout):
 def test_a_run_goes_on_in_another_layout(runs, tmp_path):
     more, half = ['--gin.EPOCHS=5'], ['--gin.EPOCHS=2']
     constant = ['--gin.Experiment.schedule=@constant', '--gin.constant.peak=1e-3']
-    arguments = [*MLP, *constant]
-    finish(tmp_path, [*arguments, *LAYOUTS['fsdp'], *half], XLA_FLAGS=EIGHT)
-    output = finish(tmp_path, [*arguments, *LAYOUTS['all'], *more], XLA_FLAGS=EIGHT)
+    arguments = [*MLP, *constant, f'--workdir={tmp_path}']
+    starts = [*LAYOUTS['fsdp'], *half], [*LAYOUTS['all'], *more]
+    output = on_devices(8, *([*arguments, *words] for words in starts))
     assert 'going on from step 20' in output
-    finish(tmp_path / 'whole', [*arguments, *more])
+    alone(tmp_path / 'whole', *MLP, *constant, *more)
     ends = [json.loads(timeless(p)[-1]) for p in (tmp_path, tmp_path / 'whole')]
     assert ends[0]['test/loss'] == pytest.approx(ends[1]['test/loss'], abs=1e-5)
 
 
 def test_each_device_holds_its_part_of_the_state(monkeypatch):
-    monkeypatch.setenv('XLA_FLAGS', EIGHT)
+    monkeypatch.setenv('XLA_FLAGS', f'{DEVICES}8')
     command = [sys.executable, '-c', FACTS]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     facts = json.loads(printed.stdout.splitlines()[-1])
     assert facts['here'] / facts['all'] < (1 + 0.05) / 8
+    assert facts['of_whole'] / facts['whole'] < (1 + 0.05) / 8
     assert facts['all-gather'] > 10  # parameters, where they are used
     assert facts['all-reduce'] + facts['reduce-scatter'] > 10  # gradients, statistics
 

@@ -12,8 +12,8 @@ from trainer.errors import TrainingFailed
 MLP = '--gin_file=configs/mlp.gin'
 
 
-def test_the_command_tells_where_a_step_goes_and_keeps_the_trace(juniper, tmp_path):
-    done = juniper('profile', MLP, '--json', '--out=kept', timeout=120)
+def test_the_command_tells_where_a_step_goes_and_keeps_the_trace(here, tmp_path):
+    done = here('profile', MLP, '--json', '--out=kept')
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     rows = found['costliest']
@@ -46,9 +46,9 @@ def test_the_command_tells_where_a_step_goes_and_keeps_the_trace(juniper, tmp_pa
         ((MLP, '--top=3'), 'profile does not look at --top'),
     ],
 )
-def test_mistakes_are_one_line(juniper, tmp_path, arguments, said):
+def test_mistakes_are_one_line(here, tmp_path, arguments, said):
     (tmp_path / 'file').write_text('')
-    done = juniper('profile', *arguments)
+    done = here('profile', *arguments)
     assert done.returncode == 2
     assert said in done.stderr and len(done.stderr.splitlines()) == 1
 

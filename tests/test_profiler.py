@@ -8,8 +8,8 @@ SMALL = ('--gin_file=configs/mlp.gin', '--gin.EPOCHS=1', '--gin.MLP.hidden_dim=1
 PROFILE = ('--gin.Experiment.profile=@Profile()', '--gin.Profile.first=3')
 
 
-def test_the_trace_holds_the_steps_that_were_asked_for(juniper, tmp_path):
-    done = juniper(*SMALL, *PROFILE, '--gin.Profile.steps=2', '--workdir=run')
+def test_the_trace_holds_the_steps_that_were_asked_for(here, tmp_path):
+    done = here(*SMALL, *PROFILE, '--gin.Profile.steps=2', '--workdir=run')
     assert done.returncode == 0, done.stderr
     (trace,) = (tmp_path / 'run/profile').rglob('*.xplane.pb')
     data = jax.profiler.ProfileData.from_file(str(trace))
@@ -19,8 +19,8 @@ def test_the_trace_holds_the_steps_that_were_asked_for(juniper, tmp_path):
     assert list((tmp_path / 'run/profile').rglob('*.trace.json.gz'))
 
 
-def test_a_run_that_ends_within_its_trace_leaves_one(juniper, tmp_path):
-    done = juniper(*SMALL, *PROFILE, '--gin.Profile.steps=999', '--workdir=run')
+def test_a_run_that_ends_within_its_trace_leaves_one(here, tmp_path):
+    done = here(*SMALL, *PROFILE, '--gin.Profile.steps=999', '--workdir=run')
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / 'run/profile').rglob('*.xplane.pb'))) == 1
 

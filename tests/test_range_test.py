@@ -13,8 +13,8 @@ from trainer.experiment import load
 MLP = f'--gin_file={ROOT / "configs/mlp.gin"}'
 
 
-def test_the_command_suggests_a_rate_that_the_config_takes(juniper, tmp_path):
-    done = juniper('lr_find', MLP, '--json', '--out=kept/curve.html', timeout=120)
+def test_the_command_suggests_a_rate_that_the_config_takes(here, tmp_path):
+    done = here('lr_find', MLP, '--json', '--out=kept/curve.html')
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     rates, losses = np.array(found['rates']), np.array(found['losses'])
@@ -40,8 +40,8 @@ def test_the_command_suggests_a_rate_that_the_config_takes(juniper, tmp_path):
         ((MLP, '--top=3'), 'lr_find does not look at --top'),
     ],
 )
-def test_mistakes_are_one_line(juniper, arguments, said):
-    done = juniper('lr_find', *arguments)
+def test_mistakes_are_one_line(here, arguments, said):
+    done = here('lr_find', *arguments)
     assert done.returncode == 2
     assert said in done.stderr and len(done.stderr.splitlines()) == 1
 

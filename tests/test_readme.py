@@ -27,7 +27,7 @@ def test_commands_run_as_printed(page, tmp_path):
     shown = [text for text in blocks(page, 'bash') if 'pip install' not in text]
     commands = [['bash', '-e', '-c', text] for text in shown]
     commands += [[sys.executable, '-c', text] for text in blocks(page, 'python')]
-    ignored = shutil.ignore_patterns('.*', 'runs', '__pycache__')
+    ignored = shutil.ignore_patterns('.*', 'runs')
     shutil.copytree(ROOT, tmp_path / 'juniper', ignore=ignored)
     path = f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
     for command in commands:
