@@ -1,7 +1,6 @@
 """A search: what it refuses, survives and shares, and what is best of it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -35,13 +34,13 @@ SMALL = [
 
 
 def command(workdir, *more):
-    start = [sys.executable, 'main.py', 'search', f'--workdir={workdir}']
-    return [*start, *SMALL, *more]
+    return ['search', f'--workdir={workdir}', *SMALL, *more]
 
 
 def start(*arguments):
+    words = [sys.executable, 'main.py', *command(*arguments)]
     pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT}
-    return subprocess.Popen(command(*arguments), cwd=ROOT, text=True, **pipes)
+    return subprocess.Popen(words, cwd=ROOT, text=True, **pipes)
 
 
 def finish(process):
@@ -108,17 +107,17 @@ def test_a_trial_foretold_to_be_worse_is_given_up():
     assert ends == {0.2: False, 0.8: True}
 
 
-def test_killed_in_the_third_of_eight_ends_with_exactly_eight(tmp_path):
-    process = start(tmp_path, '--gin.Search.trials=8', '--gin.Search.pruner=none')
+def test_killed_in_the_third_of_eight_ends_with_exactly_eight(tmp_path, here):
+    arguments = tmp_path, '--gin.Search.trials=8', '--gin.Search.pruner=none'
+    process = start(*arguments)
     while not (tmp_path / 'trial_002/seed_0/config.json').exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    output = finish(
-        start(tmp_path, '--gin.Search.trials=8', '--gin.Search.pruner=none')
-    )
-    found = trials(tmp_path)
+    done = here(*command(*arguments), cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    found, output = trials(tmp_path), done.stdout
     assert [t.state.name for t in found] == ['COMPLETE'] * 8
     assert len(list(tmp_path.glob('trial_*'))) == 8
     assert 'trial 2 (3 of 8)' in output and 'trial 1 (' not in output
@@ -145,13 +144,14 @@ def test_two_processes_never_run_the_same_trial_and_failures_are_failures(tmp_pa
         assert (place / 'failure.txt').exists() == failed
 
 
-def test_the_best_config_gives_the_best_value_again(tmp_path, juniper):
-    finish(start(tmp_path / 'search', '--gin.Search.trials=2'))
+def test_the_best_config_gives_the_best_value_again(tmp_path, here):
+    searched = here(*command(tmp_path / 'search', '--gin.Search.trials=2'), cwd=ROOT)
+    assert searched.returncode == 0, searched.stderr
     best = json.loads((tmp_path / 'search/search.json').read_text())
     run = tmp_path / 'run'
     file = f'--gin_file={tmp_path / "search/best.gin"}'
-    process = juniper(file, f'--workdir={run}', cwd=ROOT)
-    assert process.returncode == 0, process.stderr
+    again = here(file, f'--workdir={run}', cwd=ROOT)
+    assert again.returncode == 0, again.stderr
     rows = map(json.loads, (run / 'seed_0/metrics.jsonl').read_text().splitlines())
     values = [row[best['metric']] for row in rows if best['metric'] in row]
     assert min(values) == best['best/value']
@@ -174,11 +174,10 @@ def test_an_address_is_refused():
         search(experiment, 'gs://b/s', stop=Stop(), console=Console())
 
 
-def test_another_search_is_refused(tmp_path):
-    finish(start(tmp_path, '--gin.Search.trials=1', '--gin.Search.seeds=(0, 1)'))
+def test_another_search_is_refused(tmp_path, here):
+    seeds = '--gin.Search.seeds=(0, 1)'
+    first = here(*command(tmp_path, '--gin.Search.trials=1', seeds), cwd=ROOT)
+    assert first.returncode == 0, first.stderr
     assert (tmp_path / 'trial_000/seed_1/results.json').exists()
-    other = command(tmp_path, '--gin.EPOCHS=3', '--gin.Search.seeds=(0, 1)')
-    process = subprocess.run(
-        other, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 2 and 'holds another search: epochs' in process.stderr
+    other = here(*command(tmp_path, '--gin.EPOCHS=3', seeds), cwd=ROOT)
+    assert other.returncode == 2 and 'holds another search: epochs' in other.stderr
