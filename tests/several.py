@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from trainer.checkpoints import CheckpointStore
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -56,15 +58,24 @@ class Several:
             )
 
     def ends(self):
-        """Waits for all; {index: (exit code, what it said)}."""
+        """Waits for all; {index: (exit code, what it said)}.
+
+        Those that take too long are killed, so that what they said is seen.
+        """
         ends = {}
         for index, process in self.processes.items():
             try:
                 output, _ = process.communicate(timeout=SECONDS)
-            finally:
-                process.kill()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                output, _ = process.communicate(timeout=10)
             ends[index] = process.returncode, output
         return ends
+
+    def kill(self):
+        """Leaves none of them, frozen ones neither."""
+        for process in self.processes.values():
+            process.kill()
 
     def done(self):
         """Waits for all, which must end well; what process 0 said."""
@@ -79,10 +90,17 @@ class Several:
           As `ends`, and the seconds until all had ended.
         """
         store = CheckpointStore(workdir / 'checkpoints')
-        while not any(saved >= step for saved in store.steps()):
-            for process in self.processes.values():
-                assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
+        self.wait_for(lambda: any(saved >= step for saved in store.steps()))
         self.processes[index].send_signal(number)
         began = time.monotonic()
         return self.ends(), time.monotonic() - began
+
+    def wait_for(self, reached):
+        """Until a function of nothing says so; none of them may end before."""
+        until = time.monotonic() + SECONDS
+        while not reached():
+            ended = {p.poll() for p in self.processes.values()} != {None}
+            if ended or time.monotonic() > until:
+                self.kill()
+                pytest.fail(f'never came to it: {self.ends()}')
+            time.sleep(0.01)

@@ -114,10 +114,7 @@ def test_seeds_go_on_after_a_death_in_the_second(tmp_path):
 
 def test_a_frozen_process_is_lost(tmp_path):
     run = Several([*MLP, '--gin.EPOCHS=500', f'--workdir={tmp_path}'])
-    began = time.monotonic()
-    while not (tmp_path / 'checkpoints/20').is_dir():
-        assert time.monotonic() < began + 200
-        time.sleep(0.1)
+    run.wait_for((tmp_path / 'checkpoints/20').is_dir)
     run.processes[1].send_signal(signal.SIGSTOP)
     began = time.monotonic()
     said, _ = run.processes[0].communicate(timeout=60)
@@ -133,8 +130,7 @@ def test_a_frozen_process_is_lost(tmp_path):
 def test_supervisors_start_all_again(tmp_path, one):
     arguments = [*MLP, '--restarts=2', f'--workdir={tmp_path}']
     run = Several(arguments)
-    while not (tmp_path / 'checkpoints/20').is_dir():
-        time.sleep(0.02)
+    run.wait_for((tmp_path / 'checkpoints/20').is_dir)
     leases = json.loads((tmp_path / '.lock').read_text())
     assert leases['pid'] not in {p.pid for p in run.processes.values()}
     os.kill(leases['pid'], signal.SIGKILL)

@@ -81,8 +81,7 @@ def test_several_processes_share_the_near_side(tmp_path, monkeypatch):
     address = f'file://{tmp_path}/bucket/run'
     Several([*LONG, f'--workdir={tmp_path / "whole"}'], devices=1).done()
     killed = Several([*LONG, f'--workdir={address}'], devices=1)
-    while not published(address):
-        time.sleep(0.01)
+    killed.wait_for(lambda: published(address))
     killed.processes[0].send_signal(signal.SIGKILL)
     assert killed.ends()[0][0] == -signal.SIGKILL
     step = published(address)
