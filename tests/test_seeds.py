@@ -1,12 +1,16 @@
 """Several seeds in one command: the mean of real runs, resumable as a whole."""
 
+import contextlib
+import io
 import json
 import signal
 import statistics
 
 import pytest
 
-from tests.test_resume import finish, stop_after, timeless
+from tests.in_turn import alone
+from tests.run_ends import timeless
+from tests.test_resume import stop_after
 from trainer.console import Console
 from trainer.experiment import load
 from trainer.seeds import train_seeds
@@ -21,8 +25,10 @@ def results(directory):
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    directory = tmp_path_factory.mktemp('seeds') / 'whole'
-    return directory, finish(directory, SEEDS)
+    directory, said = tmp_path_factory.mktemp('seeds') / 'whole', io.StringIO()
+    with contextlib.redirect_stdout(said):
+        alone(directory, *SEEDS)
+    return directory, said.getvalue()
 
 
 def test_mean_and_spread_are_those_of_the_runs(whole):
@@ -49,12 +55,12 @@ def test_each_seed_can_be_replayed_alone(whole):
     assert (one.seed, one.seeds) == (1, ())
 
 
-def test_killed_in_the_second_seed_ends_with_the_same_numbers(whole, tmp_path):
+def test_killed_in_the_second_seed_ends_with_the_same_numbers(whole, tmp_path, capfd):
     killed = tmp_path / 'killed'
     second = killed / 'seed_1'
     stop_after(killed, SEEDS, 40, signal.SIGKILL, watched=second)
-    output = finish(killed, SEEDS)
-    assert 'seed_0 is finished' in output
+    alone(killed, *SEEDS)
+    assert 'seed_0 is finished' in capfd.readouterr().out
     assert results(killed) == results(whole[0])
     for seed in range(3):
         one, other = (d / f'seed_{seed}' for d in (killed, whole[0]))
