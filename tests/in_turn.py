@@ -31,7 +31,7 @@ def on_devices(count, *commands, cwd=ROOT):
         env=os.environ | {'XLA_FLAGS': f'{DEVICES}{count}', 'PYTHONPATH': str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=300 * len(commands),
         check=False,
     )
     assert done.returncode == 0, done.stderr
