@@ -43,6 +43,8 @@ def recalls(eights, workdir, *bindings):
                 f"Arrays.file = '{eights}'",
                 "train/Images.split = 'train'",
                 'Experiment.eval_data = None',
+                'Experiment.save_every = 30',
+                'Experiment.pictures = 0',
                 'MLP.hidden_dim = 64',
                 'EPOCHS = 30',
                 'BATCH = 64',
