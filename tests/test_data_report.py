@@ -92,9 +92,9 @@ def test_the_page_and_the_text_hold_it_all_and_escape_it(zoo, capsys):
     assert facts['splits']['train']['examples'] == 28
 
 
-def test_training_on_the_zoo_completes_and_names_what_it_left_out(zoo, juniper):
+def test_training_on_the_zoo_completes_and_names_what_it_left_out(zoo, here):
     small = '--gin.BATCH=8'
-    done = juniper(*MLP, of('zoo'), small, '--workdir=run', cwd=zoo.parent)
+    done = here(*MLP, of('zoo'), small, '--workdir=run', cwd=zoo.parent)
     assert done.returncode == 0, done.stderr
     results = json.loads((zoo.parent / 'run/results.json').read_text())
     left = [line for lines in results['left_out'].values() for line in lines]

@@ -1,5 +1,6 @@
 """Between two steps nothing is read or copied, and the state is held once."""
 
+import functools
 import pathlib
 
 import jax
@@ -24,12 +25,19 @@ SMALL = {
 }
 
 
-def job_of(config):
-    return open_job(load([config], SMALL.get(pathlib.Path(config).stem, [])), ())
+@pytest.fixture(scope='module')
+def job_of():
+    """Opens a config, once for all tests: its step is then compiled once."""
+
+    @functools.cache
+    def opened(config):
+        return open_job(load([config], SMALL.get(pathlib.Path(config).stem, [])), ())
+
+    return opened
 
 
 @pytest.mark.parametrize('config', CONFIGS)
-def test_no_transfer_but_of_batches(config):
+def test_no_transfer_but_of_batches(config, job_of):
     job = job_of(config)
     step, state = job.compile_train_step(), job.init_state()
     batches = job.train_batches()
@@ -44,7 +52,7 @@ def test_no_transfer_but_of_batches(config):
 
 
 @pytest.mark.parametrize('config', CONFIGS)
-def test_the_state_is_donated_and_held_once(config):
+def test_the_state_is_donated_and_held_once(config, job_of):
     assert_held_once(job_of(config))
 
 
@@ -65,7 +73,7 @@ def assert_held_once(job):
     assert step_memory(step) <= 1.15 * (size + analysis.temp_size_in_bytes)
 
 
-def test_what_is_donated_is_gone():
+def test_what_is_donated_is_gone(job_of):
     job = job_of('configs/mlp.gin')
     step, state = job.compile_train_step(), job.init_state()
     batches = job.train_batches()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.export_cases import CASES, untrained
+from tests.in_turn import on_devices
 from tests.registry.conftest import trained
-from tests.test_resume import EIGHT
 from trainer import registry, rundir
 from trainer.errors import UserError
 from trainer.experiment import load
@@ -129,7 +129,7 @@ def test_the_list_is_one_that_sha256sum_reads(root):
     assert version.sha256 == hashlib.sha256(lines).hexdigest()
 
 
-def test_what_was_published_on_eight_devices_loads_on_one(juniper, tmp_path, digits):
+def test_what_was_published_on_eight_devices_loads_on_one(tmp_path, digits):
     folder, images = digits
     config = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=1', '--gin.Parallel.fsdp=8']
     steps = [
@@ -137,10 +137,8 @@ def test_what_was_published_on_eight_devices_loads_on_one(juniper, tmp_path, dig
         ['publish', 'run', '--as', 'wide', '--version', '1.0.0'],
         ['predict', folder, '--model=wide'],
     ]
-    for words in steps:
-        done = juniper(*words, XLA_FLAGS=EIGHT)
-        assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    said = on_devices(8, *steps, cwd=tmp_path).splitlines()
+    rows = [json.loads(line) for line in said if line.startswith('{')]
     model = registry.load('wide', '1.0.0', tmp_path / 'registry')
     assert '8 x cpu' in model.card
     found = model(images)['probabilities'].max(-1)
