@@ -115,15 +115,15 @@ def test_after_a_signal_the_end_may_take_its_grace_and_no_longer(tmp_path):
     assert python(WATCH.format(step=60, phase=60, body=body), log).returncode == 0
 
 
-def test_a_hung_run_goes_on_where_it_was(tmp_path, juniper):
-    assert juniper(*MLP, f'--workdir={tmp_path / "whole"}').returncode == 0
+def test_a_hung_run_goes_on_where_it_was(tmp_path, here):
+    assert here(*MLP, f'--workdir={tmp_path / "whole"}').returncode == 0
     hung = tmp_path / 'hung'
     limit = ['--gin.Watchdog.step=1', '--gin.Watchdog.phase=60']
     done = python(HANG, *MLP, *limit, f'--workdir={hung}')
     assert done.returncode == 70
     assert 'error: a step has taken over' in done.stderr
     assert 'in hang' in (hung / 'log.txt').read_text()
-    done = juniper(*MLP, f'--workdir={hung}')
+    done = here(*MLP, f'--workdir={hung}')
     assert 'going on from step 10' in done.stdout
     assert_same_end(tmp_path / 'whole', hung)
 
