@@ -65,9 +65,10 @@ def ruled(shapes: Shapes, layout: Parallel) -> dict[str, PartitionSpec]:
 def put(tree, places):
     """Arrays of this process, the same on all, laid out as `places` says."""
 
+    if all(place.is_fully_addressable for place in jax.tree.leaves(places)):
+        return jax.device_put(tree, places)  # in one call, in half the time
+
     def lay(value, sharding):
-        if sharding.is_fully_addressable:
-            return jax.device_put(value, sharding)
         held = np.asarray(value)
         return jax.make_array_from_callback(held.shape, sharding, lambda i: held[i])
 
