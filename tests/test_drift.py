@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks import drift
+from tests.in_turn import alone, on_devices
 from tests.several import Several
 from tests.small_resnet import GIN
-from tests.test_processes import alone, scores
-from tests.test_resume import EIGHT
+from tests.test_processes import scores
 
 STEPS = 50
 SLOW = [
@@ -56,16 +56,18 @@ def test_the_gradient_is_that_of_one_device(tmp_path, flags):
 
 
 def test_a_checkpoint_goes_from_layout_to_layout_and_scores_alike(tmp_path, flags):
-    arguments = [f'--gin_file={flags.gin_file}', '--gin.BATCH=144']
+    workdir = f'--workdir={tmp_path}'
+    arguments = [f'--gin_file={flags.gin_file}', '--gin.BATCH=144', workdir]
     arguments += ['--gin.Experiment.pictures=0']
-    fsdp = ['--gin.Parallel.fsdp=4', '--gin.Parallel.model=2']
-    alone(tmp_path, *arguments, *fsdp, '--gin.EPOCHS=1', XLA_FLAGS=EIGHT)
-    said = alone(tmp_path, *arguments, '--gin.EPOCHS=2', XLA_FLAGS=EIGHT)
-    assert 'going on from step 8 of 16' in said
+    fsdp = ['--gin.Parallel.fsdp=4', '--gin.Parallel.model=2', '--gin.EPOCHS=1']
+    trained = [*arguments, *fsdp], [*arguments, '--gin.EPOCHS=2']
+    said = on_devices(8, *trained, ['evaluate', workdir])
+    assert 'going on from step 8 of 16' in said and '360 examples' in said
     results = json.loads((tmp_path / 'results.json').read_text())
-    for devices in ('', EIGHT):
-        assert '360 examples' in alone(tmp_path, 'evaluate', XLA_FLAGS=devices)
-        found = scores(tmp_path)
+    by_eight = scores(tmp_path)
+    (tmp_path / 'evaluation_test.json').unlink()
+    alone(tmp_path, 'evaluate')
+    for found in (by_eight, scores(tmp_path)):
         assert found['examples'] == 360
         assert found['test/acc_top1'] == results['test/acc_top1']
         assert found['test/loss'] == pytest.approx(results['test/loss'], abs=1e-6)

@@ -1,15 +1,13 @@
 """Several processes as one run: the numbers of one process, and every end named."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
+from tests.in_turn import alone
 from tests.run_ends import assert_same_end, timeless
-from tests.several import ROOT, Several
+from tests.several import Several
 from trainer.checkpoints import CheckpointStore
 
 MLP = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=5', '--gin.Experiment.log_every=1']
@@ -17,20 +15,6 @@ MLP += ['--gin.MLP.hidden_dim=32', '--gin.Experiment.save_every=1']
 FSDP = ['--gin.Parallel.fsdp=8', '--gin.Parallel.smallest=64']
 OLD = "import sys, main, trainer; trainer.__version__ = '0.0.1'; sys.exit(main.main("
 OLD += "['main.py', *sys.argv[1:]]))"
-
-
-def alone(workdir, *arguments, **env):
-    """One process; what it said."""
-    command = [sys.executable, 'main.py', *arguments, f'--workdir={workdir}']
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
 
 
 @pytest.fixture(scope='module')

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
+from tests.in_turn import alone, on_devices
 from tests.picture_folders import write_classes
 from tests.run_ends import timeless
-from tests.several import DEVICES, Several
-from tests.test_processes import FSDP, MLP, alone, assert_close, scores, together
+from tests.several import Several
+from tests.test_processes import FSDP, MLP, assert_close, scores, together
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def test_a_run_goes_on_from_layout_to_layout(tmp_path):
 
 def test_batch_norm_is_that_of_as_many_devices(tmp_path):
     """Against one device it drifts by rounding, as `test_drift.py` shows in double."""
-    alone(tmp_path / 'one', *RESNET, XLA_FLAGS=f'{DEVICES}2')
+    on_devices(2, [*RESNET, f'--workdir={tmp_path / "one"}'])
     Several([*RESNET, f'--workdir={tmp_path / "two"}'], devices=1).done()
     runs = [map(json.loads, timeless(tmp_path / name)) for name in ('one', 'two')]
     compared = 0

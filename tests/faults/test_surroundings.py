@@ -9,7 +9,9 @@ import time
 
 import pytest
 
+import main
 from tests.faults import victims
+from tests.in_turn import alone
 from tests.run_ends import assert_same_end, timeless
 
 SMALL = [*victims.MLP, '--gin.EPOCHS=3']
@@ -20,7 +22,7 @@ WIDE = [*victims.MLP, '--gin.MLP.hidden_dim=256', '--gin.EPOCHS=4']
 def whole(tmp_path_factory):
     """A run that nothing befell."""
     run = tmp_path_factory.mktemp('whole') / 'run'
-    victims.finish(run, SMALL)
+    alone(run, *SMALL)
     return run
 
 
@@ -34,27 +36,36 @@ def unfinished(whole, tmp_path):
     return run
 
 
-def refused(run, arguments, *said, code=2, **keywords):
-    """The last line of a run that may not be."""
-    output = victims.finish(run, arguments, code, **keywords)
+@pytest.fixture
+def refused(capfd):
+    """Starts a run that may not be, and asserts what its last line says."""
+
+    def start(run, arguments, *said):
+        capfd.readouterr()
+        assert main.main(['main.py', f'--workdir={run}', *arguments]) == 2
+        assert_last_line_says(''.join(capfd.readouterr()), *said)
+
+    return start
+
+
+def assert_last_line_says(output, *said):
     last = output.splitlines()[-1]
     assert last.startswith('error: ') and all(words in last for words in said), output
     assert len(last) < 400 and 'Traceback' not in output
-    return last
 
 
 def test_a_disk_that_stays_full(tmp_path, tally):
     run, limited = tmp_path / 'run', ['-c', victims.SMALL_FILES]
-    last = refused(run, WIDE, 'saves in a row', code=3, python=limited)
-    assert 'file too large. Make room' in last
-    victims.finish(run, WIDE)
-    victims.finish(tmp_path / 'whole', WIDE)
+    output = victims.finish(run, WIDE, 3, python=limited)
+    assert_last_line_says(output, 'saves in a row', 'file too large. Make room')
+    alone(run, *WIDE)
+    alone(tmp_path / 'whole', *WIDE)
     assert_same_end(tmp_path / 'whole', run)
     assert not list((run / 'checkpoints').glob('*tmp*'))
     tally('disk full', survived=1)
 
 
-def test_a_directory_that_is_read_only(tmp_path, tally):
+def test_a_directory_that_is_read_only(tmp_path, refused, tally):
     place = tmp_path / 'file'
     place.write_text('no directory')
     refused(place / 'run', SMALL, 'cannot be a run directory')
@@ -62,7 +73,7 @@ def test_a_directory_that_is_read_only(tmp_path, tally):
     tally('read-only', survived=2)
 
 
-def test_two_runs_in_one_directory(tmp_path, whole, tally):
+def test_two_runs_in_one_directory(tmp_path, refused, capfd, tally):
     run = tmp_path / 'run'
     first = victims.start(run, [*SMALL, '--gin.EPOCHS=400'])
     while not (run / 'log.txt').exists():
@@ -74,7 +85,9 @@ def test_two_runs_in_one_directory(tmp_path, whole, tally):
     tally('two runs in a directory', survived=1)
     lock = (run / '.lock').read_text()
     assert json.loads(lock)['pid'] == first.pid  # stale: nobody let it go
-    assert 'is in use' not in victims.finish(run, SMALL)
+    capfd.readouterr()
+    alone(run, *SMALL)
+    assert 'is in use' not in ''.join(capfd.readouterr())
     tally('stale lock', survived=1)
 
 
@@ -89,12 +102,12 @@ def test_two_runs_in_one_directory(tmp_path, whole, tally):
     ],
     ids=lambda value: value.partition('=')[0],
 )
-def test_another_experiment(unfinished, changed, said, tally):
+def test_another_experiment(unfinished, changed, said, refused, tally):
     refused(unfinished, [*SMALL, f'--gin.{changed}'], said)
     tally('changed config or data', survived=1)
 
 
-def test_other_files_than_before(unfinished, tally):
+def test_other_files_than_before(unfinished, refused, tally):
     path = unfinished / 'checkpoints' / '20' / '_CHECKPOINT_METADATA'
     from trainer import manifest
 
