@@ -12,7 +12,8 @@ import time
 import pytest
 
 import main
-from tests.run_ends import assert_same_end, timeless
+from tests.in_turn import alone, on_devices
+from tests.run_ends import assert_same_end
 from trainer.checkpoints import CheckpointStore
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -78,46 +79,31 @@ def test_sigkill_at_three_random_points(tmp_path, arguments, steps):
 
 def test_sigkill_on_eight_devices(tmp_path):
     arguments = [*MLP, *OFTEN, '--gin.EPOCHS=6']
-    finish(tmp_path / 'whole', arguments, XLA_FLAGS=EIGHT)
-    point = random.randrange(1, 50)
-    killed = tmp_path / 'killed'
-    stop_after(killed, arguments, point, signal.SIGKILL, XLA_FLAGS=EIGHT)
-    finish(killed, arguments, XLA_FLAGS=EIGHT)
-    assert_same_end(tmp_path / 'whole', killed)
-
-
-def test_eight_devices_give_the_losses_of_one(tmp_path):
-    arguments = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=4']
-    finish(tmp_path / 'one', arguments)
-    finish(tmp_path / 'eight', arguments, XLA_FLAGS=EIGHT)
-    one, eight = (
-        [json.loads(line) for line in timeless(tmp_path / name)]
-        for name in ('one', 'eight')
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    stop_after(
+        killed, arguments, random.randrange(1, 50), signal.SIGKILL, XLA_FLAGS=EIGHT
     )
-    assert len(one) == len(eight) > 4
-    for row, other in zip(one, eight, strict=True):
-        for key in row:
-            if key.endswith(('loss', 'loss_epoch')):
-                assert row[key] == pytest.approx(other[key], abs=1e-5)
+    on_devices(8, *([*arguments, f'--workdir={run}'] for run in (killed, whole)))
+    assert_same_end(whole, killed)
 
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
     """A run of the tiny residual net that nothing befell."""
     workdir = tmp_path_factory.mktemp('whole') / 'run'
-    finish(workdir, [*TINY, *OFTEN])
+    alone(workdir, *TINY, *OFTEN)
     return workdir
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, whole, number):
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, whole, number, capfd):
     arguments = [*TINY, *OFTEN]
     code, output = stop_after(tmp_path / 'stopped', arguments, 12, number)
     assert code == 75, output
     assert 'the same command goes on' in output
     saved = committed(tmp_path / 'stopped')[-1]
     assert f'saved at step {saved}' in output
-    output = finish(tmp_path / 'stopped', arguments)
+    output = again(tmp_path / 'stopped', capfd, *arguments)
     assert f'going on from step {saved} of' in output
     assert_same_end(whole, tmp_path / 'stopped')
 

@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from tests.test_resume import OFTEN, assert_same_end, finish, stop_after, timeless
+from tests.in_turn import alone
+from tests.run_ends import assert_same_end, timeless
+from tests.test_resume import OFTEN, stop_after
 from trainer.errors import Interrupted
 from trainer.experiment import load
 from trainer.signals import Stop
@@ -46,13 +48,13 @@ class StopAfter(Stop):
 
 def test_sigkill_with_every_handle_turned(tmp_path):
     arguments = [*HANDLES, *OFTEN]
-    finish(tmp_path / 'whole', arguments)
+    alone(tmp_path / 'whole', *arguments)
     rows = map(json.loads, timeless(tmp_path / 'whole'))
     rates = {round(row['learning_rate'], 6) for row in rows if 'learning_rate' in row}
     assert {3e-3, 1.5e-3} <= rates  # the plateau has done something
     for point in sorted(random.sample(range(1, 190), 2)):
         stop_after(tmp_path / 'killed', arguments, point, signal.SIGKILL)
-    finish(tmp_path / 'killed', arguments)
+    alone(tmp_path / 'killed', *arguments)
     assert_same_end(tmp_path / 'whole', tmp_path / 'killed')
 
 
