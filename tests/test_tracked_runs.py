@@ -2,13 +2,11 @@
 
 import functools
 import json
-import os
 import struct
-import subprocess
-import sys
 
 import pytest
 
+from tests.conftest import ROOT
 from trainer import writers
 from trainer.errors import Interrupted
 from trainer.trackers import MlflowWriter, Trackers, WandbWriter
@@ -142,18 +140,14 @@ def test_wandb_has_one_run_of_ours_and_each_point_once(run, monkeypatch):
     assert losses == [(step, 1 / step) for step in range(1, 9)]
 
 
-def test_a_run_is_tracked_from_the_command_line(mlflow, tmp_path):
+def test_a_run_is_tracked_from_the_command_line(mlflow, tmp_path, here, monkeypatch):
     client, _ = mlflow
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    command = [
-        *(sys.executable, f'{root}/main.py', '--gin_file=configs/mlp.gin'),
-        *('--gin.EPOCHS=1', '--gin.MLP.hidden_dim=16', '--workdir=run'),
+    monkeypatch.setenv('MLFLOW_TRACKING_URI', f'sqlite:///{tmp_path}/mlflow.db')
+    done = here(
+        *(f'--gin_file={ROOT}/configs/mlp.gin', '--gin.EPOCHS=1'),
+        *('--gin.MLP.hidden_dim=16', '--workdir=run'),
         '--gin.Experiment.writers=[@CsvWriter, @MlflowWriter]',
         '--gin.MlflowWriter.experiment=vision',
-    ]
-    env = os.environ | {'MLFLOW_TRACKING_URI': f'sqlite:///{tmp_path}/mlflow.db'}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     found = the_run(client)
