@@ -43,6 +43,16 @@ def forgotten_programs():
         sys.modules['jax'].clear_caches()
 
 
+@pytest.fixture(scope='module')
+def quickly_compiled():
+    """Programs that run a few times are compiled in half the time, and are slower."""
+    import jax
+
+    jax.config.update('jax_disable_most_optimizations', True)
+    yield
+    jax.config.update('jax_disable_most_optimizations', False)
+
+
 @pytest.fixture
 def juniper(tmp_path):
     """Runs `python main.py ...` as a user would; gives the completed process."""

@@ -117,19 +117,19 @@ def test_nothing_is_left_half_written(run, monkeypatch, tmp_path):
     assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
 
 
-def test_the_command_writes_and_says_where(run, juniper, tmp_path):
-    done = juniper('export', f'--workdir={run}', '--naming=timm', '--out=w.safetensors')
+def test_the_command_writes_and_says_where(run, here, tmp_path):
+    done = here('export', f'--workdir={run}', '--naming=timm', '--out=w.safetensors')
     assert done.returncode == 0, done.stderr
     assert 'wrote w.safetensors' in done.stderr
     assert 'conv1.weight' in load_file(tmp_path / 'w.safetensors')
 
 
-def test_mistakes_are_refused(run, tmp_path, juniper):
+def test_mistakes_are_refused(run, tmp_path, here):
     with pytest.raises(UserError, match='export writes no csv; choose --format=saf'):
         export(run, 'csv')
     mlp = trained(tmp_path / 'mlp', 'configs/mlp.gin')
     with pytest.raises(UserError, match=r'MLP has no naming .* no table of names'):
         export(mlp)
-    done = juniper('predict', 'a.png', f'--workdir={run}', '--format=safetensors')
+    done = here('predict', 'a.png', f'--workdir={run}', '--format=safetensors')
     assert done.returncode == 2
     assert 'predict writes no safetensors; choose --format=jsonl' in done.stderr

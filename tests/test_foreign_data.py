@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import main
+from models import resnet
 from tests.foreign_files import CATEGORIES, SIDES, write_coco, write_masks
 from trainer.experiment import load
 from trainer.job import open_job
@@ -16,6 +17,15 @@ from trainer.predict import predict
 from trainer.train import train
 
 TINY = ['EPOCHS = 1', 'BATCH = 4', 'Experiment.eval_every = 1']
+
+
+@pytest.fixture(scope='module', autouse=True)
+def narrow(quickly_compiled):
+    """The detector's net with a block in each stage and few channels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet, 'WIDTHS', (8, 16, 24, 32))
+        patch.setitem(resnet.STAGES, 18, (resnet.STAGES[18][0], (1, 1, 1, 1)))
+        yield
 
 
 @pytest.fixture(scope='module')

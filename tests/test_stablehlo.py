@@ -134,8 +134,8 @@ def test_without_its_card_no_program_stays(run, tmp_path):
     assert not (tmp_path / 'model.stablehlo').exists()
 
 
-def test_the_command_writes_both(run, juniper, tmp_path):
-    done = juniper('export', f'--workdir={run}', '--format=stablehlo', '--out=m.hlo')
+def test_the_command_writes_both(run, here, tmp_path):
+    done = here('export', f'--workdir={run}', '--format=stablehlo', '--out=m.hlo')
     assert done.returncode == 0, done.stderr
     assert 'wrote m.hlo' in done.stderr
     assert {'m.hlo', 'm.hlo.json'} <= {path.name for path in tmp_path.iterdir()}
