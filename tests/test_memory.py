@@ -56,7 +56,7 @@ def test_what_is_foretold_is_what_xla_states():
 
 def test_a_run_says_what_its_step_takes_before_the_first():
     job = job_of()
-    said = overview.describe_cost(job, job.compile_train_step())
+    said = overview.describe_cost(overview.facts(job, job.compile_train_step()))
     told = r'1 x cpu, a step takes 0\.\d GFLOP and [1-9]\d* of [\d,]+ MiB on each'
     assert re.fullmatch(told, said)
 

@@ -5,12 +5,13 @@ import functools
 import gc
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.checkpoint_states import abstract, make_state, python, saved
+from tests.checkpoint_states import abstract, assert_same, make_state, python, saved
 from trainer import files, holding, state_files
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import SaveFailed, TrainingFailed
@@ -64,6 +65,20 @@ def test_what_was_given_is_saved_whatever_the_loop_does_after(tmp_path, gate):
     found, _ = store.load(7, abstract(make_state(7)))
     found = jax.tree.map(lambda x: jax.device_get(x).tolist(), found)
     assert found == expected
+
+
+def test_nothing_is_read_while_a_save_begins(tmp_path, gate):
+    gate.set()
+    store = saved(tmp_path, 1)
+    gate.clear()
+    store.save(2, make_state(2), {})
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(store.load, 1, abstract(make_state(1)))
+        with pytest.raises(TimeoutError):
+            read.result(0.2)
+        gate.set()
+        assert_same(read.result(60)[0], make_state(1))
+    assert store.wait() == 2
 
 
 def test_a_compiled_train_step_leaves_alone_what_is_saved(tmp_path, gate):

@@ -8,6 +8,7 @@ read from the disk, never from memory, by process 0 of several for all of them.
 import dataclasses
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -55,6 +56,7 @@ class CheckpointStore(SavedSteps):
         self.keep, self.spent = keep, 0.0
         self._pending: _Pending | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix='save')
+        self._beginning = threading.Lock()
 
     @property
     def busy(self) -> bool:
@@ -92,6 +94,7 @@ class CheckpointStore(SavedSteps):
         begin = functools.partial(self._begin, step, state, facts, check)
         held = holding.hold(state) if self._at_leisure(step) else None
         if held is not None:
+            self._beginning.acquire()  # until the thread has begun
             work = functools.partial(self._begin_and_finish, begin, held)
         elif (begun := begin()) is not None:
             work = functools.partial(self._finish, begun)
@@ -112,7 +115,7 @@ class CheckpointStore(SavedSteps):
         """Describes a state and begins to write it; None where the disk has it."""
         check(state)
         sealed = state_files.seal(facts, step, state)
-        if processes.told(self._is_saved(sealed)):
+        if processes.told(self.has(sealed)):
             return None
         self._tidy()
         try:
@@ -123,7 +126,10 @@ class CheckpointStore(SavedSteps):
     def _begin_and_finish(self, begin: Callable, _held: list, *which) -> None:
         """Does all of it; the state is held for as long as this takes."""
         began = time.perf_counter()
-        begun = begin()
+        try:
+            begun = begin()
+        finally:
+            self._beginning.release()
         self.spent = time.perf_counter() - began
         self._finish(begun, *which)
 
@@ -171,6 +177,11 @@ class CheckpointStore(SavedSteps):
         if processes.count() > 1 and processes.is_main():
             self.directories.keep(self.keep, pending.keep_steps)
         return pending.step
+
+    def load(self, step: int, abstract_state) -> tuple[object, dict]:
+        """As of `SavedSteps`, but not while a save begins: Orbax has one counter."""
+        with self._beginning:
+            return super().load(step, abstract_state)
 
     def restore(
         self, abstract_state, *, check: Callable[[dict], None]
@@ -223,18 +234,6 @@ class CheckpointStore(SavedSteps):
                 f'{aside}, and the one before it is used.'
             )
         processes.meet()
-
-    def _is_saved(self, sealed: dict) -> bool:
-        """True if the disk has the same state of this step already."""
-        step = sealed['step']
-        if step not in self.steps():
-            return False
-        if self.manifest(step)['leaves'] == sealed['leaves']:
-            return True
-        raise UserError(
-            f'{self.directories.root} has another checkpoint of step {step}; '
-            f'resume from it, or give another --workdir.'
-        )
 
     def _failure(self, step: int, error: Exception) -> SaveFailed:
         """Removes what was written of a step, and says why it could not be saved."""

@@ -97,10 +97,10 @@ class Job:
 
     def fresh_metrics(self, train: bool):
         """The metrics of no example at all, on the mesh."""
-        return spread(self._no_examples[train], self.mesh)
+        return spread(self.no_examples[train], self.mesh)
 
     @functools.cached_property
-    def _no_examples(self) -> dict[bool, Collection]:
+    def no_examples(self) -> dict[bool, Collection]:
         """Empty metrics on the host; to make them anew would wait for the device."""
         made = {train: self.task.metrics(train).empty for train in (True, False)}
         return jax.device_get(jax.jit(lambda: {k: v() for k, v in made.items()})())

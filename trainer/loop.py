@@ -64,10 +64,10 @@ class Loop:
     skipped: tuple[int, ...] = ()
 
     def run(self, state: TrainState) -> TrainState:
-        """Trains from the state's step to the end of the run, saved at its last step.
+        """Trains from the state's step to the end of the run, and begins its last save.
 
         Raises:
-          Interrupted: a signal came; the state has been saved.
+          Interrupted: a signal came; the last save has begun.
           Diverged: the loss or a gradient was not finite.
           TrainingFailed: the weights were not, or nothing could be saved.
         """
@@ -213,12 +213,10 @@ class Loop:
         return list(range(every, step + 1, every))
 
     def finish(self, state: TrainState, step: int, watch) -> TrainState:
-        """Saves the last step, and waits until it is on disk."""
-        with self.recorder.chronicle.timed('checkpoint'):
-            if step > self.saved:
+        """Begins to save the last step; what comes next need not wait for the disk."""
+        if step > self.saved:
+            with self.recorder.chronicle.timed('checkpoint'):
                 self.save(state, step, watch)
-            watchdog.enter('saving')
-            self.saver.finish()
         if self.stop:
             done = f'saved at step {step:,}' if step else 'before the first step'
             raise Interrupted(f'{self.stop.name}, {done}; the same command goes on')

@@ -4,7 +4,6 @@ The only room that touches Orbax, and it is imported with the first save or load
 what can go wrong on a disk; nothing of which checkpoint is wanted, or why.
 """
 
-import contextlib
 import errno
 import functools
 import logging
@@ -36,7 +35,7 @@ def start_save(directory: pathlib.Path, arrays: dict[str, jax.Array], manifest: 
       A future; its `result()` waits, and raises what went wrong.
     """
     orbax, context = _orbax()
-    with context:
+    with orbax.Context(context):
         return orbax.save_async(directory, arrays, custom_metadata=manifest)
 
 
@@ -47,7 +46,7 @@ def load(directory: pathlib.Path, abstract: dict[str, jax.ShapeDtypeStruct]):
       Exception: of any kind, where files are missing or broken.
     """
     orbax, context = _orbax()
-    with context, _on_its_own(orbax, context):
+    with _on_its_own(orbax, context):
         return orbax.load(directory, abstract, checkpointable_name='state')
 
 
@@ -57,7 +56,7 @@ def _on_its_own(orbax, context):
     Orbax would have all meet after reading, where one that found damage never comes.
     """
     if processes.count() == 1:
-        return contextlib.nullcontext()
+        return orbax.Context(context)
     this = processes.index()
     alone = orbax.options.MultiprocessingOptions(
         primary_host=this, active_processes={this}
@@ -110,7 +109,10 @@ def is_damage(error: BaseException) -> bool:
 
 @functools.cache
 def _orbax():
-    """Orbax v1 and how we use it: no file that is not needed to load."""
+    """Orbax v1 and how we use it: no file that is not needed to load.
+
+    The context is a pattern: one that is entered is of one thread alone.
+    """
     from orbax.checkpoint import v1 as orbax
 
     for name in ('absl', 'asyncio', 'root'):

@@ -1,6 +1,7 @@
 """What a run is about to train, in words: its parts, their sizes and their cost."""
 
 import collections
+from collections.abc import Mapping
 
 import jax
 
@@ -56,12 +57,12 @@ def _learnt(data: Dataset) -> str:
     return ', '.join(f'{len(names)} {what}' for what, names in names.items() if names)
 
 
-def describe_cost(job: Job, compiled) -> str:
-    """The devices, and what a step takes of each: operations, and how much memory."""
-    flops, limit = step_flops(job, compiled), parallel.device_memory()
+def describe_cost(known: Mapping[str, object]) -> str:
+    """The devices, and what a step takes of each, of `facts`: operations and memory."""
+    flops, limit = known['flops_per_step'], parallel.device_memory()
     taken = [f'{flops / 1e9:,.1f} GFLOP'] if flops else []
     of = f' of {limit / MIB:,.0f}' if limit else ''
-    taken.append(f'{step_memory(compiled) / MIB:,.0f}{of} MiB')
+    taken.append(f'{known["step_bytes"] / MIB:,.0f}{of} MiB')
     return f'{describe_devices()}, a step takes {" and ".join(taken)} on each'
 
 

@@ -3,9 +3,10 @@
 Opening the directory and its lock is `train.py`; the loop itself is `loop.py`.
 """
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from trainer import (
     divergence,
@@ -80,11 +81,12 @@ class Run:
         with self.console.phases('compile'):
             one, several = job.compile_train_step(), job.compile_train_steps()
             processes.meet()
-        said = overview.describe_cost(job, one)
-        self.console.say(f'{said}; run directory {self.directory}')
-        idle = parallel.idle(job.experiment.parallel)
-        if idle and processes.is_main():
+        known = overview.facts(job, one)
+        cost = overview.describe_cost(known)
+        self.console.say(f'{cost}; run directory {self.directory}')
+        if processes.is_main() and (idle := parallel.idle(job.experiment.parallel)):
             self.console.warn(idle)
+        self.chronicle.begin(int(state.step), known)
         while True:
             loop.train_step, loop.train_steps = one, several
             try:
@@ -99,37 +101,50 @@ class Run:
           Diverged: the loss or a gradient was not finite.
         """
         job, step = self.job, int(state.step)
-        self.chronicle.begin(step, overview.facts(job, loop.train_step))
         tracked = self.trackers.opened(job.experiment.name, self.config, step)
         bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
-        with tracked as writer, bar:
+        with tracked as writer, bar, self.saving(loop):
             loop.recorder = Recorder(job, writer, bar, job.rate, self.chronicle)
             if loop.plateau is not None:
                 loop.recorder.scale = loop.plateau.scale
-            try:
-                state = loop.run(state)
-            finally:
-                watchdog.enter('saving')
-                loop.saver.close()
-                record.left_out(self.directory, job)
+            state = loop.run(state)
+            last = int(state.step)
             if loop.tracker.should_stop:
                 self.console.say(loop.tracker.why_stopped())
-            best = self.best(loop, int(state.step))
+            best = self.best(loop, last)
             chosen = self.chosen(best, state)
             scores = self.scores(chosen, ['test'])
             if scores:
-                writer.write_scalars(int(state.step), scores)
+                writer.write_scalars(last, scores)
             if chosen is not state:  # else all were scored at this step
                 scores |= self.scores(chosen, job.experiment.evaluations)
             with self.chronicle.timed('pictures'):
                 shown = write_gallery(job, *chosen.weights, self.directory, self.stop)
-            writer.write_images(int(state.step), as_images(shown))
-            writer.write_histograms(int(state.step), weights_sample(chosen))
-        results = record.write_results(
-            self.directory, job, int(state.step), best, scores
-        )
+            writer.write_images(last, as_images(shown))
+            writer.write_histograms(last, weights_sample(chosen))
+        results = record.write_results(self.directory, job, last, best, scores)
         self.console.say(f'{self.directory}: {headline(results)}')
         return results
+
+    @contextlib.contextmanager
+    def saving(self, loop: Loop) -> Iterator[None]:
+        """Saves of the loop may be under way inside; behind it the last has ended.
+
+        Raises:
+          SaveFailed: it is not on the disk, though the run came so far.
+        """
+        ended = loop.saver.close  # of a run that failed, that is what is told
+        try:
+            yield
+            ended = loop.saver.finish
+        except Interrupted:
+            ended = loop.saver.finish
+            raise
+        finally:
+            record.left_out(self.directory, self.job)
+            watchdog.enter('saving')
+            with self.chronicle.timed('checkpoint'):
+                ended()
 
     def rolled_back(self, loop: Loop, diverged: Diverged) -> tuple[TrainState, Loop]:
         """The last checkpoint's state, to go on from without the batch that broke it.
@@ -207,7 +222,7 @@ class Run:
     def best(self, loop: Loop, last: int) -> int:
         """The step of the best evaluation; the last one if the best was not saved."""
         best = loop.tracker.best_step or last
-        if best in processes.told(self.store.steps()):
+        if best == last or best in processes.told(self.store.steps()):
             return best
         self.console.warn(f'step {best} was the best, but could not be saved.')
         return last

@@ -39,6 +39,22 @@ class SavedSteps:
         except Damaged as damage:
             raise self._damaged(step, damage) from damage
 
+    def has(self, sealed: dict) -> bool:
+        """True if the disk has the state of such a manifest already.
+
+        Raises:
+          UserError: it has another one of that step.
+        """
+        step = sealed['step']
+        if step not in self.steps():
+            return False
+        if self.manifest(step)['leaves'] == sealed['leaves']:
+            return True
+        raise UserError(
+            f'{self.directories.root} has another checkpoint of step {step}; '
+            f'resume from it, or give another --workdir.'
+        )
+
     def load(self, step: int, abstract_state) -> tuple[object, dict]:
         """A verified state and its manifest; never another step, and moves nothing.
 

@@ -41,7 +41,7 @@ def make_plateau(job: Job, seen: dict | None = None) -> PlateauTracker | None:
 
 def _check_metric(job: Job, key: str, metric: str) -> None:
     """Raises UserError where no evaluation gives a metric of that name."""
-    known = job.task.summarize(job.task.metrics(train=False).empty())
+    known = job.task.summarize(job.no_examples[False])
     roles = job.experiment.roles.keys() - {'train', 'test'} | {'eval'}
     metrics = [f'{prefix_of(role)}/{name}' for role in sorted(roles) for name in known]
     if metric not in metrics:
