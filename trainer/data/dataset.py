@@ -208,10 +208,6 @@ class Dataset:
             return not self.random and self.num_bytes <= SMALL
         return self.images.cache in ('host', 'device')
 
-    def fill_cache(self) -> None:
-        """Reads what a cache is to hold; the first batch would wait for it."""
-        _ = self._reader
-
     @functools.cached_property
     def held(self) -> Held:
         """What the fixed transforms leave of all examples, read at the first call."""
