@@ -46,6 +46,8 @@ def test_nothing_is_compiled_after_the_first_epoch(
 
     def noted(self, *arguments):
         save(self, *arguments)
+        for begun in self.job.programs.futures.values():
+            begun.result()
         saved.append(len(compiled))
 
     monkeypatch.setattr(Loop, 'save', noted)

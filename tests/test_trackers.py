@@ -62,13 +62,14 @@ def test_a_table_that_is_gone_on_with_has_the_same_bytes(tmp_path, killed):
 class Slow(MetricWriter):
     """A server that answers when it is let go."""
 
-    go = threading.Event()
+    go, asked = threading.Event(), threading.Event()
 
     def __init__(self, start):
         self.seen = Slow.seen = []
 
     def write_scalars(self, step, scalars):
         """Waits."""
+        self.asked.set()
         self.go.wait(20)
         self.seen.append(step)
 
@@ -103,10 +104,12 @@ def test_a_server_that_never_answers_ends_with_a_line(tmp_path, capsys, monkeypa
 def test_a_queue_that_is_full_drops_for_servers_alone(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(worker, 'ITEMS', 3)
     Slow.go.clear()
+    Slow.asked.clear()
     with Trackers(tmp_path, [Slow]) as made:
         with made.opened('a', {}, 0) as writer:
             for step in range(20):
                 writer.write_scalars(step, {'a': 1.0})
+                assert Slow.asked.wait(20)
         Slow.go.set()
     assert len(writers.read(tmp_path / 'metrics.jsonl')) == 20
     said = capsys.readouterr().err
