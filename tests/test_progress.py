@@ -86,7 +86,7 @@ def test_a_phase_under_a_bar_is_mentioned_only_if_long(capsys, monkeypatch):
 
 def test_a_wide_bar_says_how_long_steps_take_and_wait(monkeypatch):
     size = os.terminal_size((200, 24))
-    monkeypatch.setattr(progress.shutil, 'get_terminal_size', lambda: size)
+    monkeypatch.setattr(progress.shutil, 'get_terminal_size', lambda *_, **__: size)
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
     with ProgressBar(total=100) as bar:
         bar.begin(1)
