@@ -49,9 +49,6 @@ class NoSaver(Saver):
     def save(self, *_):
         """Saves nothing."""
 
-    def finish(self):
-        """There is nothing to wait for."""
-
 
 def clocks() -> tuple[float, float]:
     """Wall and CPU seconds so far."""

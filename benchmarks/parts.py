@@ -18,8 +18,8 @@ INSIDE = {  # of a run, by class and method
         'run': 'steps',
         'evaluate_if_due': 'evaluate',
         'save': 'save',
-        'finish': 'last save',
     },
+    'trainer.saver.Saver': {'finish': 'last save'},
     'trainer.run.Run': {'go': 'around', 'scores': 'test'},
 }
 

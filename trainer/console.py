@@ -118,10 +118,8 @@ def _fit(
 
 def _told_apart(cells: Sequence[str]) -> int:
     """The width from which on cells that differ read differently."""
-    width = max(map(len, cells))
-    while width > NARROWEST and len({_cut(c, width - 1) for c in cells}) == len(
-        {*cells}
-    ):
+    width, different = max(map(len, cells)), len({*cells})
+    while width > NARROWEST and len({_cut(c, width - 1) for c in cells}) == different:
         width -= 1
     return width
 

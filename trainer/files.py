@@ -32,13 +32,12 @@ def make_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
     Raises:
       UserError: it cannot be made or written to.
     """
-    check_local(path, f'--{flag}')
-    path = pathlib.Path(path).expanduser()
+    path = check_folder(flag, path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(flag, path, error) from error
-    return check_folder(flag, path)
+    return path
 
 
 def check_folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
