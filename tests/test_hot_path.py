@@ -2,15 +2,20 @@
 
 import functools
 import pathlib
+import types
 
 import jax
 import pytest
 
 import tests.small_resnet  # noqa: F401 - a name for gin
 from models import vit
+from trainer.chronicle import Chronicle
 from trainer.experiment import load
 from trainer.job import open_job
 from trainer.judgements import step_memory
+from trainer.phases import Phases
+from trainer.progress import ProgressBar
+from trainer.recorder import Recorder
 
 CONFIGS = sorted(pathlib.Path('configs').glob('*.gin'))
 # Those that fine-tune wait for a folder and for weights.
@@ -49,6 +54,22 @@ def test_no_transfer_but_of_batches(config, job_of):
         job.fresh_metrics(train=True)
     batches.close()
     assert int(watch['bad_step']) == -1
+
+
+def test_a_line_starts_no_program_behind_the_step_that_follows_it(job_of, tmp_path):
+    """What is asked of a device comes after all that it was asked before."""
+    job, lines = job_of('configs/mlp.gin'), {}
+    batches = job.train_batches()
+    state, watch = job.compile_train_step()(job.init_state(), next(batches)[0])
+    batches.close()
+    writer = types.SimpleNamespace(write_scalars=lines.__setitem__)
+    chronicle = Chronicle(tmp_path, Phases(quiet=True), quiet=True)
+    bar = ProgressBar(job.total_steps, quiet=True)
+    recorder = Recorder(job, writer, bar, job.rate, chronicle)
+    recorder.take(10, state, {**watch, 'update_norm': 0.5}, {})
+    recorder.rate = None
+    recorder.flush()
+    assert lines[10]['learning_rate'] == pytest.approx(float(job.rate(9)))
 
 
 @pytest.mark.parametrize('config', CONFIGS)

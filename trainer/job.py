@@ -59,15 +59,17 @@ class Job:
 
     def evaluated_at(self, step: int) -> tuple[str, ...]:
         """The roles that are to be scored at a step; all are at the last."""
+        often, last = self._evaluated_every.items(), self.total_steps
+        return tuple(role for role, every in often if due(step, every, last))
+
+    @functools.cached_property
+    def _evaluated_every(self) -> dict[str, int]:
+        """Steps between two evaluations of each role."""
         experiment = self.experiment
         often = {'eval': experiment.eval_every}
         for name, further in experiment.evaluations.items():
             often[name] = further.every or experiment.eval_every
-        return tuple(
-            role
-            for role, epochs in often.items()
-            if due(step, self.every(epochs), self.total_steps)
-        )
+        return {role: self.every(epochs) for role, epochs in often.items()}
 
     def every(self, epochs: float) -> int:
         """A number of epochs as a number of steps, at least one."""

@@ -6,9 +6,10 @@ a state lie where is `sharding.py`.
 
 import collections
 import dataclasses
+import functools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import gin
@@ -113,11 +114,13 @@ def fits(layout: Parallel) -> bool:
     return devices == layout.data * others if layout.data else devices % others == 0
 
 
+@functools.cache
 def replicated(mesh: Mesh) -> NamedSharding:
     """The whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
+@functools.cache
 def over_data(mesh: Mesh) -> NamedSharding:
     """The first axis cut over the devices."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
@@ -127,12 +130,34 @@ def place(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """This process's share of a batch becomes its part of the global batch."""
     sharding = over_data(mesh)
     if sharding.is_fully_addressable:
-        # In one call: half of Python's part of a step is spent here.
-        return jax.device_put(batch, sharding)
+        return lay(batch, sharding)
     return {
         key: jax.make_array_from_process_local_data(sharding, value)
         for key, value in batch.items()
     }
+
+
+def lay(tree, sharding: NamedSharding):
+    """Arrays of the only process, laid out as it says; once a step, so in one call.
+
+    To a single CPU through a program that does nothing: what is given to a program is
+    laid on a device in an eighth of the time that Python takes for it.
+    """
+    return _laying(sharding)(tree)
+
+
+@functools.cache
+def _laying(sharding: NamedSharding) -> Callable:
+    devices = sharding.device_set
+    if len(devices) > 1 or any(one.platform != 'cpu' for one in devices):
+        return lambda tree: jax.device_put(tree, sharding)
+    unchanged = jax.jit(lambda tree: tree, out_shardings=sharding)
+
+    def through(tree):
+        with jax.transfer_guard_host_to_device('allow'):  # it is asked for, as above
+            return unchanged(tree)
+
+    return through
 
 
 def share(mesh: Mesh) -> tuple[int, int]:

@@ -60,8 +60,10 @@ class Recorder:
         """Keeps what a log line needs; `flush` reads and writes it.
 
         With hooks that is at once: the state is gone when the next step is sent off.
+        The learning rate is asked for now, or it would come behind the next step.
         """
-        self.pending = (step, state.interval, watch, figures)
+        rate = self.rate(step - 1)
+        self.pending = (step, state.interval, {**watch, 'rate': rate}, figures)
         if self.job.experiment.hooks:
             self.flush(state)
 
@@ -79,7 +81,7 @@ class Recorder:
         scalars = {f'train/{key}': value for key, value in summary.items()}
         for norm in ('grad_norm', 'update_norm'):
             scalars[f'train/{norm}'] = float(watch[norm])
-        scalars['learning_rate'] = float(self.rate(step - 1)) * self.scale
+        scalars['learning_rate'] = float(watch['rate']) * self.scale
         scalars |= self.hooked(step, state, scalars)
         line = {**scalars, **figures, **self.costs()}
         self.writer.write_scalars(step, line)

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from trainer.descent import matching
 from trainer.errors import UserError
-from trainer.parallel import FSDP, MODEL, Parallel, replicated
+from trainer.parallel import FSDP, MODEL, Parallel, lay, replicated
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -77,7 +77,10 @@ def put(tree, places):
 
 def spread(tree, mesh: Mesh):
     """Arrays of this process, the same on all, whole on every device."""
-    return put(tree, jax.tree.map(lambda _: replicated(mesh), tree))
+    whole = replicated(mesh)
+    if whole.is_fully_addressable:
+        return lay(tree, whole)
+    return put(tree, jax.tree.map(lambda _: whole, tree))
 
 
 def _check_fit(name, shape, layout, pattern, axes) -> None:

@@ -26,12 +26,14 @@ class Shuffled:
         return sys.maxsize
 
     def __call__(self, positions):
-        """Position(s) of one batch -> (index, mask), of the same shape."""
-        epoch, offset = np.divmod(
-            positions, self.num_examples // self.batch * self.batch
-        )
-        order = self.epoch(int(np.min(epoch)))
-        return order[offset], np.ones_like(offset, dtype=bool)
+        """Position(s) of one batch -> (index, mask), of the same shape.
+
+        A batch lies in one epoch, so that one of its positions says in which.
+        """
+        whole = self.num_examples // self.batch * self.batch
+        number = int(np.ravel(positions)[0]) // whole
+        index = self.epoch(number)[np.subtract(positions, number * whole)]
+        return index, np.ones(np.shape(index), bool)
 
     def epoch(self, number: int) -> np.ndarray:
         """The example at each position of an epoch, [num_examples] int32."""
