@@ -19,6 +19,7 @@ from tests.checkpoint_states import (
     python,
     saved,
 )
+from trainer import orbax_files, state_files
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import UserError
 
@@ -34,6 +35,16 @@ def test_gives_back_the_state_and_the_manifest(tmp_path):
     assert (kernel['shape'], kernel['dtype']) == ([3, 4], 'float32')
     assert manifest == store.manifest(7)
     assert_same(store.load(7, ABSTRACT)[0], make_state(7))
+
+
+def test_what_is_not_wanted_is_not_read(tmp_path, monkeypatch):
+    store, read = saved(tmp_path, 3), []
+    load = orbax_files.load
+    monkeypatch.setattr(orbax_files, 'load', lambda *a: read.extend(a[1]) or load(*a))
+    manifest, wanted = store.manifest(3), {**ABSTRACT, 'opt_state': None}
+    state = state_files.load(store.directories[3], manifest, ABSTRACT, wanted)
+    assert_same(state, {**make_state(3), 'opt_state': None})
+    assert {name.split('/')[0] for name in read} == {*ABSTRACT} - {'opt_state', 'none'}
 
 
 def test_an_empty_store_restores_nothing_and_writes_nothing(tmp_path):
@@ -147,6 +158,7 @@ DEVICES = """
 import sys
 import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
+from trainer import orbax_files, state_files
 from trainer.checkpoints import CheckpointStore
 mesh = jax.make_mesh((8,), ('data',))
 def put(x, *spec):

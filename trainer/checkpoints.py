@@ -178,10 +178,10 @@ class CheckpointStore(SavedSteps):
             self.directories.keep(self.keep, pending.keep_steps)
         return pending.step
 
-    def load(self, step: int, abstract_state) -> tuple[object, dict]:
+    def load(self, step: int, abstract_state, scoring=False) -> tuple[object, dict]:
         """As of `SavedSteps`, but not while a save begins: Orbax has one counter."""
         with self._beginning:
-            return super().load(step, abstract_state)
+            return super().load(step, abstract_state, scoring)
 
     def restore(
         self, abstract_state, *, check: Callable[[dict], None]

@@ -147,7 +147,7 @@ def evaluate_run(
             stop = stack.enter_context(stop_on_signals(LEAVING))
         advise = functools.partial(of_scoring, role=split)
         stack.enter_context(guarded(job, stop, advise))
-        state, _ = store.load(step, job.abstract_state())
+        state, _ = store.load(step, job.abstract_state(), scoring=True)
         scores = evaluate(job, split, *state.weights, stop)
     if scores is None:
         raise Interrupted(f'{stop.name}; nothing was written')

@@ -42,6 +42,8 @@ def start_save(directory: pathlib.Path, arrays: dict[str, jax.Array], manifest: 
 def load(directory: pathlib.Path, abstract: dict[str, jax.ShapeDtypeStruct]):
     """The arrays of a checkpoint, each placed as its struct says.
 
+    Others that it has are not read; of one that it has not, the struct is returned.
+
     Raises:
       Exception: of any kind, where files are missing or broken.
     """
@@ -120,6 +122,7 @@ def _orbax():
     warnings.filterwarnings('ignore', "coroutine 'OrbaxLayout", RuntimeWarning)
     _mute_stragglers()
     context = orbax.Context()
+    context.pytree.loading.partial_load = True  # what there is, the manifest says
     saving = context.array.saving
     saving.use_compression = False  # weights hardly shrink (8 %), and load faster
     saving.enable_write_sharding_file = False  # shardings come with the structs

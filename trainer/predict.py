@@ -71,7 +71,7 @@ def open_predictor(directory: str | os.PathLike, checkpoint: str) -> 'Predictor'
     step = chosen_step(store, checkpoint)
     data = RememberedData(store.manifest(step)['train_data'])
     job = make_job(experiment, {'train': data})
-    state, _ = store.load(step, job.abstract_state())
+    state, _ = store.load(step, job.abstract_state(), scoring=True)
     return Predictor(job, step, *state.weights)
 
 

@@ -228,10 +228,10 @@ class Run:
         return last
 
     def chosen(self, best: int, state: TrainState) -> TrainState:
-        """The state at the best step; the last one is given."""
+        """The state at the best step, to be scored; the last one is given."""
         if best == int(state.step):
             return state
-        return self.store.load(best, self.job.abstract_state())[0]
+        return self.store.load(best, self.job.abstract_state(), scoring=True)[0]
 
     def scores(self, state: TrainState, roles: Iterable[str]) -> dict:
         """Scores of a state on the data sets that there are of those.

@@ -55,19 +55,21 @@ class SavedSteps:
             f'resume from it, or give another --workdir.'
         )
 
-    def load(self, step: int, abstract_state) -> tuple[object, dict]:
+    def load(self, step: int, abstract_state, scoring=False) -> tuple[object, dict]:
         """A verified state and its manifest; never another step, and moves nothing.
 
         Args:
           step: which one.
           abstract_state: a pytree of `jax.ShapeDtypeStruct` with shardings.
+          scoring: read only what its `for_scoring` has.
 
         Raises:
           UserError: there is no such step, it is damaged, or of another model.
         """
-        manifest = self.manifest(step)
+        manifest, path = self.manifest(step), self.directories[step]
+        wanted = abstract_state.for_scoring if scoring else None
         try:
-            state = state_files.load(self.directories[step], manifest, abstract_state)
+            state = state_files.load(path, manifest, abstract_state, wanted)
         except Damaged as damage:
             raise self._damaged(step, damage) from damage
         return state, manifest

@@ -49,6 +49,11 @@ class TrainState:
         """What is evaluated, `(params, model_state)`: their average if there is one."""
         return self.average or (self.params, self.model_state)
 
+    @property
+    def for_scoring(self) -> 'TrainState':
+        """The same without what the optimizer remembers, often two thirds of it."""
+        return dataclasses.replace(self, opt_state=None)
+
 
 def make_state(
     recipe: Recipe, params: Arrays, model_state: Arrays, given: Arrays | None = None

@@ -44,35 +44,39 @@ def start_save(directory: pathlib.Path, state, manifest: dict):
     return orbax_files.start_save(directory, arrays, manifest)
 
 
-def load(directory: pathlib.Path, manifest: dict, abstract_state):
+def load(directory: pathlib.Path, manifest: dict, abstract_state, wanted=None):
     """A state that is, bit for bit, the one that was saved, placed as is asked.
 
     Args:
       directory: the checkpoint's.
       manifest: its verified manifest.
       abstract_state: a pytree of `jax.ShapeDtypeStruct` with shardings.
+      wanted: the same with None for what is not to be read; None for all.
 
     Raises:
       UserError: paths, shapes or types differ (nothing is ever cast), or the machine
         is short of something.
       Damaged: it is not what was saved; names the leaf where that is known.
     """
-    wanted = named_leaves(abstract_state)
-    manifests.check_leaves(manifest, _describe(wanted))
-    structs = {name: _struct(leaf) for name, leaf in wanted.items()}
+    manifests.check_leaves(manifest, _describe(named_leaves(abstract_state)))
+    wanted = abstract_state if wanted is None else wanted
+    structs = {name: _struct(leaf) for name, leaf in named_leaves(wanted).items()}
     arrays = processes.together(lambda: _read(directory, structs), Damaged)
     leaves = {n: arrays[n] if n in arrays else _empty(structs[n]) for n in structs}
     _verify(manifest, fingerprints(leaves))
-    return jax.tree.unflatten(jax.tree.structure(abstract_state), leaves.values())
+    return jax.tree.unflatten(jax.tree.structure(wanted), leaves.values())
 
 
 def _read(directory: pathlib.Path, structs: dict) -> dict:
     try:
-        return orbax_files.load(directory, _not_empty(structs))
+        arrays = orbax_files.load(directory, _not_empty(structs))
     except Ending:
         raise
     except Exception as error:
         raise _unreadable(directory, error, structs) from error
+    if absent := [n for n, leaf in arrays.items() if not isinstance(leaf, jax.Array)]:
+        raise Damaged(f'{absent[0]} is not there')
+    return arrays
 
 
 def verify_arrays(directory: pathlib.Path, manifest: dict) -> None:
