@@ -158,7 +158,6 @@ DEVICES = """
 import sys
 import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from trainer import orbax_files, state_files
 from trainer.checkpoints import CheckpointStore
 mesh = jax.make_mesh((8,), ('data',))
 def put(x, *spec):
