@@ -40,6 +40,7 @@ def test_a_delay_is_reported_with_its_share(tmp_path, monkeypatch, capsys):
         'EPOCHS = 5',
         'Experiment.eval_data = None',
         'Experiment.save_every = 5',
+        'Images.cache = None',  # what lies in memory is taken many batches at once
     ]
     train(load(['configs/mlp.gin'], bindings), tmp_path)
     warnings = [

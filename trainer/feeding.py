@@ -21,6 +21,8 @@ from trainer.experiment import Experiment
 
 SCANNING = ('gpu', 'tpu')  # where several steps in one dispatch are faster than one
 MOST_STEPS = 32  # in one dispatch
+MOST_LAID = 16  # batches laid on the devices in one call
+LAID_BYTES = 2**20  # images of which are not more than this
 
 
 def open_datasets(
@@ -122,8 +124,21 @@ def train_batches(
             rows = list(itertools.islice(wanted, count))
             yield {'rows': resident.place_rows(rows, mesh), 'held': held}, count
             step += count
-        for batch in wanted:
-            yield parallel.place(batch, mesh), 1
+        together = _laid_together(dataset)
+        while several := list(itertools.islice(wanted, together)):
+            for batch in parallel.place_several(several, mesh):
+                yield batch, 1
+
+
+def _laid_together(dataset: Dataset) -> int:
+    """Batches for one call: what that costs hardly depends on how much is laid.
+
+    One where a batch is large, or has to be waited for.
+    """
+    if not dataset.gathers:
+        return 1
+    size = dataset.num_bytes * dataset.images.batch // dataset.num_examples
+    return max(1, min(MOST_LAID, LAID_BYTES // size))
 
 
 def single_batches(

@@ -24,6 +24,7 @@ from trainer.errors import UserError
 DATA, FSDP, MODEL = AXES = ('data', 'fsdp', 'model')
 BATCH_AXES = (DATA, FSDP)  # devices that hold parts of the state read data of their own
 Count = Annotated[int, Ge(1)]
+Batch = Mapping[str, np.ndarray]
 
 
 @gin.register
@@ -126,15 +127,18 @@ def over_data(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
-def place(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def place(batch: Batch, mesh: Mesh) -> dict[str, jax.Array]:
     """This process's share of a batch becomes its part of the global batch."""
+    return place_several([batch], mesh)[0]
+
+
+def place_several(batches: list[Batch], mesh: Mesh) -> list[dict[str, jax.Array]]:
+    """Its shares of several batches, in one call where there is no other process."""
     sharding = over_data(mesh)
     if sharding.is_fully_addressable:
-        return lay(batch, sharding)
-    return {
-        key: jax.make_array_from_process_local_data(sharding, value)
-        for key, value in batch.items()
-    }
+        return lay(batches, sharding)
+    whole = functools.partial(jax.make_array_from_process_local_data, sharding)
+    return [{key: whole(value) for key, value in one.items()} for one in batches]
 
 
 def lay(tree, sharding: NamedSharding):

@@ -172,7 +172,7 @@ class Dataset:
 
     def _batches(self, order, start_step, share):
         self._check_share(order, share)
-        if self.holds and not self.random:
+        if self.gathers:
             return gather_batches(self.held, order, start_step, share)
         from trainer.data.batches import read_batches  # Grain takes long to import
 
@@ -207,6 +207,11 @@ class Dataset:
         if self.images.cache == 'auto':
             return not self.random and self.num_bytes <= SMALL
         return self.images.cache in ('host', 'device')
+
+    @property
+    def gathers(self) -> bool:
+        """Whether a batch is one gather from memory, for which nobody waits."""
+        return self.holds and not self.random
 
     @functools.cached_property
     def held(self) -> Held:
