@@ -96,3 +96,18 @@ def test_a_supervised_run_trains(tmp_path, juniper):
     done = juniper(*small, '--restarts=1', f'--workdir={tmp_path / "run"}')
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'run' / 'results.json').exists()
+
+
+def test_a_run_stops_and_saves_when_its_supervisor_is_killed(tmp_path):
+    """Its output ends when it has; nobody else has that pipe's end any more."""
+    endless = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=100000', '--restarts=1']
+    command = [sys.executable, 'main.py', *endless, f'--workdir={tmp_path}']
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+        while 'step 10/' not in (line := process.stdout.readline()):
+            assert line
+        process.kill()
+        rest = process.stdout.read()
+    assert 'warning: what was to start this run again (--restarts) has gone' in rest
+    step = supervisor.newest(tmp_path)
+    assert f'SIGTERM, saved at step {step:,}; the same command goes on' in rest

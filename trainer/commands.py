@@ -21,6 +21,7 @@ from trainer.host_memory import collect_garbage_rarely, keep_freed_memory
 from trainer.lint import allowed
 from trainer.screen import tell
 from trainer.signals import stop_on_signals
+from trainer.supervisor import stop_without_supervisor, supervise
 
 SAMPLES = 24  # pictures on the page of `data`
 
@@ -54,6 +55,7 @@ def train(flags, argv: Sequence[str], started: float) -> int:
     if flags.restarts:
         return supervised(flags, argv)
     with stop_on_signals() as stop:
+        stop_without_supervisor()
         console = Console(started=started)
         with console.phases('import'):
             from trainer.compilation import enable_cache
@@ -74,8 +76,6 @@ def train(flags, argv: Sequence[str], started: float) -> int:
 
 def supervised(flags, argv: Sequence[str]) -> int:
     """Trains in a process of its own, which is started again when it is killed."""
-    from trainer.supervisor import supervise
-
     directory = questions.place_of(flags)
     if directory is None:
         raise UserError('--restarts needs the run to go on with: give --workdir.')
@@ -171,6 +171,7 @@ def evaluate(flags, argv: Sequence[str], started: float) -> int:
 def search(flags, argv: Sequence[str], started: float) -> int:
     """Tries the values of a search space, or goes on doing so."""
     with stop_on_signals() as stop:
+        stop_without_supervisor()
         console = Console(started=started)
         with console.phases('import'):
             from trainer.compilation import enable_cache

@@ -5,10 +5,12 @@ checkpoints, nothing of training; imports nothing heavy.
 """
 
 import contextlib
+import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 from trainer import errors, rundir
@@ -19,6 +21,7 @@ from trainer.step_directories import StepDirectories
 STUCK = 3  # restarts without a newer checkpoint
 FINAL = (errors.DONE, errors.USER_ERROR, errors.TRAINING_FAILED, errors.INTERRUPTED)
 FINAL += (128 + signal.SIGINT,)
+LIFELINE = 'JUNIPER_SUPERVISOR'  # the descriptor at which a run hears that it is alone
 
 
 def supervise(argv: Sequence[str], restarts: int, directory: pathlib.Path) -> int:
@@ -50,12 +53,40 @@ def supervise(argv: Sequence[str], restarts: int, directory: pathlib.Path) -> in
 
 
 def start(command: Sequence[str]) -> int:
-    """Runs a command, passes on signals that stop, and gives its exit code."""
-    # A process group of its own: Ctrl-C would reach it twice, which leaves at once.
-    process = subprocess.Popen(command, process_group=0)
-    with passed_on(process):
-        code = process.wait()
+    """Runs a command, passes on signals that stop, and gives its exit code.
+
+    We hold one end of a pipe, which the kernel closes when we end, were it by SIGKILL.
+    """
+    heard, held = os.pipe()
+    environment = {**os.environ, LIFELINE: str(heard)}
+    try:
+        # A process group of its own: Ctrl-C would reach it twice, which leaves at once.
+        process = subprocess.Popen(
+            command, process_group=0, pass_fds=[heard], env=environment
+        )
+        with passed_on(process):
+            code = process.wait()
+    finally:
+        os.close(heard)
+        os.close(held)
     return code if code >= 0 else 128 - code
+
+
+def stop_without_supervisor() -> None:
+    """Has this process stop, as SIGTERM does, when what supervises it has gone.
+
+    Nobody would pass signals on to it any more, and it would keep device and directory.
+    """
+    heard = os.environ.pop(LIFELINE, None)
+    if heard is None:
+        return
+
+    def wait():
+        os.read(int(heard), 1)
+        warn('what was to start this run again (--restarts) has gone.')
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name='supervisor', daemon=True).start()
 
 
 @contextlib.contextmanager
