@@ -8,18 +8,15 @@ import subprocess
 import sys
 import time
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer import feeding, parallel
 from trainer.data import batches as batches_module
 from trainer.data.batches import generators
 from trainer.data.images import Images
 from trainer.data.order import Sequential, Shuffled, permutation
-from trainer.parallel import Parallel, make_mesh
 from trainer.transforms import RandomResizedCrop
 
 few = settings(max_examples=25, deadline=None)
@@ -131,30 +128,6 @@ def test_resume_equals_no_pause(transforms, cache):
     dataset = digits(transforms=transforms, cache=cache)
     whole = take(dataset.train_batches(7), 20)
     assert_same(whole[11:], take(dataset.train_batches(7, start_step=11), 9))
-
-
-@pytest.mark.parametrize(
-    'cache, bytes_at_once, at_once',
-    [('host', 2**20, 16), ('host', 5 * 24 * 64, 5), ('host', 1, 1), (None, 2**20, 1)],
-)
-def test_small_batches_of_memory_are_laid_several_at_once(
-    monkeypatch, cache, bytes_at_once, at_once
-):
-    monkeypatch.setattr(feeding, 'LAID_BYTES', bytes_at_once)
-    dataset, mesh, calls = digits(cache=cache), make_mesh(Parallel()), []
-    place = parallel.place_several
-
-    def counted(batches, mesh):
-        calls.append(len(batches))
-        return place(batches, mesh)
-
-    monkeypatch.setattr(parallel, 'place_several', counted)
-    batches = feeding.train_batches(dataset, mesh, (7, 3), lambda _: 1, skipped=(5,))
-    laid = take(batches, 20)
-    assert [count for _, count in laid] == 20 * [1]
-    assert set(calls) == {at_once}
-    read = take(dataset.train_batches(7, start_step=3), 21)
-    assert_same([*read[:2], *read[3:]], [jax.device_get(batch) for batch, _ in laid])
 
 
 def test_starting_late_costs_no_more():

@@ -1,0 +1,50 @@
+"""Batches on the mesh: those of the data set, and laid there in few calls."""
+
+import contextlib
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from trainer import feeding, parallel
+from trainer.data.images import Images
+from trainer.parallel import Parallel, make_mesh
+
+BATCH_BYTES = 24 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    'cache, most_bytes, at_once',
+    [
+        ('host', 2**20, 16),
+        ('host', 5 * BATCH_BYTES, 5),
+        ('host', BATCH_BYTES - 1, 1),
+        (None, 2**20, 1),
+    ],
+)
+def test_small_batches_of_memory_are_laid_several_at_once(
+    monkeypatch, cache, most_bytes, at_once
+):
+    monkeypatch.setattr(feeding, 'LAID_BYTES', most_bytes)
+    place, calls = parallel.place_several, []
+
+    def counted(batches, mesh):
+        calls.append(len(batches))
+        return place(batches, mesh)
+
+    monkeypatch.setattr(parallel, 'place_several', counted)
+    data = Images(split='train[:200]', batch=24, cache=cache).open()
+    position, skipped = (7, 3), (5,)
+    mesh = make_mesh(Parallel())
+    batches = feeding.train_batches(data, mesh, position, lambda _: 1, skipped)
+    with contextlib.closing(batches):
+        laid = list(itertools.islice(batches, 20))
+    with contextlib.closing(data.train_batches(*position)) as batches:
+        read = list(itertools.islice(batches, 21))
+    assert set(calls) == {at_once}
+    expected = [batch for number, batch in enumerate(read, 3) if number not in skipped]
+    for (batch, count), wanted in zip(laid, expected, strict=True):
+        assert count == 1 and sorted(batch) == sorted(wanted)
+        for key, value in wanted.items():
+            np.testing.assert_array_equal(jax.device_get(batch[key]), value)
