@@ -31,10 +31,11 @@ ROWS = {
     'unet@32': ('unet', 32, 3, 32),
     'unet@224': ('unet', 224, 3, 2),
 }
-HEADER = """\
-| net | images | juniper, ms | torch eager, ms | times as fast | of CPU time \
-| torch.compile, ms | times as fast | quickest torch, ms | times as fast |
-|---|---|---|---|---|---|---|---|---|---|"""
+BESIDE = {'channels_last': 'channels_last', 'compile': 'torch.compile'}
+FASTER = 'times as fast'
+HEADER = ['net', 'images', 'juniper, ms', 'torch eager, ms', FASTER, 'of CPU time']
+HEADER += [cell for name in BESIDE.values() for cell in (f'{name}, ms', FASTER)]
+HEADER += ['quickest torch, ms', FASTER]
 
 
 class Side:
@@ -118,25 +119,24 @@ def line(name: str, row: tuple, times: dict) -> str:
     """A row of the table: medians (quartiles), and how often ours fits into theirs."""
     ours, eager, *_ = (walls(spent) for spent in times.values())
     computed = [statistics.median(cpu for _, cpu in spent) for spent in times.values()]
-    compiled = walls(times.get(('torch', 'compile'), []))
     _, *theirs = times
     quickest = min(theirs, key=lambda turn: statistics.median(walls(times[turn])))
     best = walls(times[quickest])
     _, size, channels, batch = row
-    cells = [
-        name,
-        f'{batch} x {size}x{size}x{channels}',
-        spread(ours),
-        spread(eager),
-        f'{statistics.median(eager) / statistics.median(ours):.2f}',
-        f'{computed[1] / computed[0]:.2f}',
-        spread(compiled) if compiled else 'left out',
-        f'{statistics.median(compiled) / statistics.median(ours):.2f}'
-        if compiled
-        else '',
-        f'{statistics.median(best):.1f} ({quickest[1]})',
-        f'{statistics.median(best) / statistics.median(ours):.2f}',
-    ]
+
+    def faster(theirs):
+        return f'{statistics.median(theirs) / statistics.median(ours):.2f}'
+
+    cells = [name, f'{batch} x {size}x{size}x{channels}', spread(ours)]
+    cells += [spread(eager), faster(eager), f'{computed[1] / computed[0]:.2f}']
+    for variant in BESIDE:
+        spent = walls(times.get(('torch', variant), []))
+        cells += [spread(spent), faster(spent)] if spent else ['left out', '']
+    cells += [f'{statistics.median(best):.1f} ({quickest[1]})', faster(best)]
+    return table_row(cells)
+
+
+def table_row(cells: list[str]) -> str:
     return f'| {" | ".join(cells)} |'
 
 
@@ -181,7 +181,8 @@ def main(given=None):
     names = [n for n in ROWS if any(fnmatch.fnmatch(n, glob) for glob in flags.rows)]
     if not names or flags.rounds * flags.steps < 2:
         sys.exit(f'Name rows of {", ".join(ROWS)}, and at least two steps.')
-    print(f'float32, {processor()}\n{HEADER}', flush=True)
+    rule = '|---' * len(HEADER) + '|'
+    print(f'float32, {processor()}', table_row(HEADER), rule, sep='\n', flush=True)
     for name in names:
         start = time.perf_counter()
         progress(f'{name} ')

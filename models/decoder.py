@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -11,6 +10,7 @@ from models.arguments import check_choice
 from models.blocks import ConvNorm
 from models.norms import batch_norm
 from models.remat import run
+from models.upsampling import TransposedConv, interpolate
 
 Upsampling = Literal['transposed', 'bilinear']
 
@@ -105,9 +105,9 @@ class UpStep(nnx.Module):
         learnt = upsampling == 'transposed'
         enlarged = out_channels if learnt else in_channels
         self.enlarge = (
-            nnx.ConvTranspose(in_channels, enlarged, (2, 2), 2, dtype=dtype, rngs=rngs)
+            TransposedConv(in_channels, enlarged, dtype=dtype, rngs=rngs)
             if learnt
-            else double
+            else interpolate
         )
         self.merge = DoubleConv(
             skipped + enlarged, out_channels, norm=norm, dtype=dtype, rngs=rngs
@@ -119,12 +119,6 @@ class UpStep(nnx.Module):
         if skip is None:
             return enlarged
         return jnp.concatenate([skip, enlarged], axis=-1)
-
-
-def double(maps):
-    """`[B, H, W, C] -> [B, 2 H, 2 W, C]`, interpolated between the cells."""
-    batch, height, width, channels = maps.shape
-    return jax.image.resize(maps, (batch, 2 * height, 2 * width, channels), 'bilinear')
 
 
 def _positions(strides: Sequence[int | None]) -> dict[int, int]:

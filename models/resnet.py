@@ -10,6 +10,7 @@ from models.arguments import check_choice
 from models.blocks import BasicBlock, Bottleneck, ConvNorm
 from models.catalog import add_models
 from models.norms import batch_norm, group_norm
+from models.pooling import max_pool
 from models.remat import run
 
 Depth = Literal[18, 34, 50, 101, 152]
@@ -103,7 +104,7 @@ class ImageNetStem(ConvNorm):
 
     def __call__(self, images):
         padding = ((1, 1), (1, 1))
-        return nnx.max_pool(super().__call__(images), (3, 3), (2, 2), padding)
+        return max_pool(super().__call__(images), (3, 3), (2, 2), padding)
 
 
 def _check(depth, stem, width, norm) -> None:

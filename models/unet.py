@@ -13,6 +13,7 @@ from models.catalog import add_models
 from models.decoder import Decoder, DoubleConv, Upsampling
 from models.heads import Segmenter
 from models.norms import batch_norm, group_norm
+from models.pooling import max_pool
 from models.remat import run
 
 Norm = Literal['batch', 'group']
@@ -110,7 +111,7 @@ class Encoder(nnx.Module):
         maps, outputs = images, []
         for stage in self.stages:
             if outputs:
-                maps = nnx.max_pool(outputs[-1], (2, 2), (2, 2), 'SAME')
+                maps = max_pool(outputs[-1], (2, 2), (2, 2), 'SAME')
             outputs.append(run(stage, maps, self.remat))
         return outputs
 

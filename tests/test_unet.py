@@ -11,8 +11,8 @@ from flax import nnx
 
 import models
 from models import MLP, ConvNeXt, EfficientNet, ResNet, UNet, ViT
-from models.decoder import double
 from models.streams import make_rngs
+from models.upsampling import interpolate
 
 TINY = functools.partial(UNet, width=2, depth=1)
 KINDS = {
@@ -160,7 +160,7 @@ def test_computing_again_changes_nothing():
 
 
 def test_pixels_are_interpolated_between_the_cells():
-    row = double(jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1))[0, 0, :, 0]
+    row = interpolate(jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1))[0, 0, :, 0]
     np.testing.assert_allclose(row, [0.0, 1.0, 3.0, 4.0])
 
 
