@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 
 from models.depthwise import depthwise, shifted
+from models.rows import as_rows
 
 CHANNELS_LAST = ('NHWC', 'HWIO', 'NHWC')
 # Measured with 3x3 kernels: 9 positions (3x3 maps) take 0.7 of XLA's time, 16 take 1.3.
@@ -130,7 +131,7 @@ def _windows(size: int, taps: int, stride: int, pads: tuple[int, int]):
 
 def _pointwise(images, kernel, strides):
     """A 1x1 kernel without padding: one product over the channels."""
-    return images[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
+    return _product(images[:, :: strides[0], :: strides[1]], kernel[0, 0])
 
 
 def _by_position(images, kernel, rows, columns):
@@ -151,4 +152,11 @@ def _by_patches(images, kernel, strides, padding):
     padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
     taps = kernel.shape[:2]
     seen = [shifted(padded, tap, taps, strides) for tap in np.ndindex(taps)]
-    return jnp.concatenate(seen, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+    return _product(
+        jnp.concatenate(seen, axis=-1), kernel.reshape(-1, kernel.shape[-1])
+    )
+
+
+def _product(maps, matrix):
+    """`[B, H, W, C] @ [C, D] -> [B, H, W, D]`."""
+    return (as_rows(maps) @ matrix).reshape(*maps.shape[:-1], matrix.shape[-1])
