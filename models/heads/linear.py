@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from flax import nnx
 
+from models.rows import as_rows
+
 
 class Float32Linear(nnx.Linear):
     """A dense layer on each position's channels: `[..., D] -> float32 [..., C]`."""
@@ -14,4 +16,5 @@ class Float32Linear(nnx.Linear):
         super().__init__(in_features, out_features, **options)
 
     def __call__(self, features):
-        return super().__call__(features).astype(jnp.float32)
+        outputs = super().__call__(as_rows(features)).astype(jnp.float32)
+        return outputs.reshape(*features.shape[:-1], self.out_features)
