@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Sharding, SingleDeviceSharding
 
 from trainer.gradients import SMALL, global_norm
 
@@ -42,12 +42,12 @@ class UpdateNorm:
     def __init__(self, params: Mapping[str, jax.ShapeDtypeStruct]):
         self.large = [name for name, leaf in params.items() if leaf.size >= SMALL]
         self.small = [name for name, leaf in params.items() if leaf.size < SMALL]
-        place = SingleDeviceSharding(_first_device(params))
+        place = _place_of(params)
         leaves = [
             [_placed(params[name], place) for name in names]
             for names in (self.large, self.small)
         ]
-        keep = jax.jit(_copied).lower(*leaves)
+        keep = jax.jit(_copied, out_shardings=place).lower(*leaves)
         kept = jax.tree.map(lambda leaf: _placed(leaf, place), keep.out_info)
         self._keep = keep.compile()
         self._since = jax.jit(_length).lower(kept, *leaves).compile()
@@ -62,18 +62,25 @@ class UpdateNorm:
 
     def _leaves(self, params: Mapping[str, jax.Array]) -> list[list[jax.Array]]:
         return [
-            [params[name].addressable_data(0) for name in names]
+            [_mine(params[name]) for name in names]
             for names in (self.large, self.small)
         ]
 
 
-def _first_device(params: Mapping[str, jax.ShapeDtypeStruct]) -> jax.Device:
-    """The one whose copy is `addressable_data(0)`."""
-    mesh = next(iter(params.values())).sharding.mesh
-    return mesh.local_devices[0]
+def _mine(leaf: jax.Array) -> jax.Array:
+    """Our first copy; that of the only device is there already, and costs nothing."""
+    return leaf if leaf.sharding.num_devices == 1 else leaf.addressable_data(0)
 
 
-def _placed(leaf, place: SingleDeviceSharding) -> jax.ShapeDtypeStruct:
+def _place_of(params: Mapping[str, jax.ShapeDtypeStruct]) -> Sharding:
+    """Where what `_mine` gives lies."""
+    sharding = next(iter(params.values())).sharding
+    if sharding.num_devices == 1:
+        return sharding
+    return SingleDeviceSharding(sharding.mesh.local_devices[0])
+
+
+def _placed(leaf, place: Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
 
