@@ -10,8 +10,11 @@ TWICE = (2, 2)
 class TransposedConv(nnx.ConvTranspose):
     """A transposed convolution, 2x2 of stride 2: `[B, H, W, C] -> [B, 2 H, 2 W, D]`."""
 
-    def __init__(self, in_channels: int, out_channels: int, **options):
-        super().__init__(in_channels, out_channels, TWICE, TWICE, **options)
+    def __init__(
+        self, in_channels: int, out_channels: int, *, dtype='float32', rngs: nnx.Rngs
+    ):
+        parts = {'dtype': dtype, 'rngs': rngs}
+        super().__init__(in_channels, out_channels, TWICE, TWICE, **parts)
 
     def __call__(self, maps):
         arrays = maps, self.kernel[...], self.bias[...]

@@ -98,10 +98,11 @@ def test_a_supervised_run_trains(tmp_path, juniper):
     assert (tmp_path / 'run' / 'results.json').exists()
 
 
+@pytest.mark.timeout(180)
 def test_a_run_stops_and_saves_when_its_supervisor_is_killed(tmp_path):
     """Its output ends when it has; nobody else has that pipe's end any more."""
-    endless = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=100000', '--restarts=1']
-    command = [sys.executable, 'main.py', *endless, f'--workdir={tmp_path}']
+    long = ['--gin_file=configs/mlp.gin', '--gin.EPOCHS=5000', '--restarts=1']
+    command = [sys.executable, 'main.py', *long, f'--workdir={tmp_path}']
     pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
         while 'step 10/' not in (line := process.stdout.readline()):

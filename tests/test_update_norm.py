@@ -15,6 +15,11 @@ from trainer.train import train
 from trainer.update_norm import UpdateNorm
 
 FROZEN = "Experiment.freeze = ('head/.*',)"
+RULED = [  # by an axis of one device; the first array has more axes than the small ones
+    "Experiment.freeze = ('.*/bias',)",
+    "Parallel.rules = {'.*/kernel': [None, 'model']}",
+    'MLP.hidden_dim = 2',
+]
 
 
 def numpy_norm(before, after):
@@ -29,7 +34,7 @@ def begun(made):
     return made.compile_train_step(), made.init_state(), made.train_batches(), beside
 
 
-@pytest.mark.parametrize('bindings', [[], [FROZEN], ['MLP.hidden_dim = 2']])
+@pytest.mark.parametrize('bindings', [[], [FROZEN], ['MLP.hidden_dim = 2'], RULED])
 def test_it_is_the_length_of_the_change(bindings):
     step, state, batches, beside = begun(job(*bindings))
     for _ in range(3):

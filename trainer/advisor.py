@@ -82,7 +82,7 @@ class Advisor:
         reached = min(reached, rates.step)
         if reached > GAIN * now:
             return f'{found}Set {setting}: up to {reached:,.0f} images/s.'
-        if self._gathers or rates.read * self._readers > GAIN * now:
+        if self.dataset.gathers or rates.read * self._readers > GAIN * now:
             return (
                 f'{found}Neither explains it, so Images.workers, cache and size would '
                 f'change little: look at the disk or network that holds the data.'
@@ -94,20 +94,15 @@ class Advisor:
         """(setting, images/s that reading would then reach) of what can be changed."""
         data, at_once = self.dataset, float('inf')
         kept = rates.transform * self._readers if data.random else at_once
-        if self._gathers and data.images.cache != 'device':
+        if data.gathers and data.images.cache != 'device':
             yield "Images.cache = 'device'", at_once
         if not data.holds and data.images.cache != 'disk':
             fits = data.num_bytes <= free_memory() / 2
             yield ("Images.cache = 'host'" if fits else "Images.cache = 'disk'"), kept
-        if data.images.workers < self.cores and not self._gathers:
+        if data.images.workers < self.cores and not data.gathers:
             read = rates.transform if data.holds else rates.read
             yield f'Images.workers = {self.cores}', read * self.cores
         yield 'nothing', 0.0
-
-    @property
-    def _gathers(self) -> bool:
-        """Whether batches are taken from memory whole, with nothing read for them."""
-        return self.dataset.holds and not self.dataset.random
 
     @property
     def _readers(self) -> int:

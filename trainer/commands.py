@@ -171,7 +171,6 @@ def evaluate(flags, argv: Sequence[str], started: float) -> int:
 def search(flags, argv: Sequence[str], started: float) -> int:
     """Tries the values of a search space, or goes on doing so."""
     with stop_on_signals() as stop:
-        stop_without_supervisor()
         console = Console(started=started)
         with console.phases('import'):
             from trainer.compilation import enable_cache

@@ -82,7 +82,10 @@ def stop_without_supervisor() -> None:
         return
 
     def wait():
-        os.read(int(heard), 1)
+        try:
+            os.read(int(heard), 1)
+        except OSError:  # a program between us has closed it
+            return
         warn('what was to start this run again (--restarts) has gone.')
         os.kill(os.getpid(), signal.SIGTERM)
 

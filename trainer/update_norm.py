@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Sharding, SingleDeviceSharding
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from trainer.gradients import SMALL, global_norm
 
@@ -76,7 +76,7 @@ def _place_of(params: Mapping[str, jax.ShapeDtypeStruct]) -> Sharding:
     """Where what `_mine` gives lies."""
     sharding = next(iter(params.values())).sharding
     if sharding.num_devices == 1:
-        return sharding
+        return NamedSharding(sharding.mesh, PartitionSpec())
     return SingleDeviceSharding(sharding.mesh.local_devices[0])
 
 
