@@ -154,7 +154,7 @@ def test_a_supervised_run_is_watched_where_it_lives(tmp_path, monkeypatch):
     watched = []
     monkeypatch.setenv('JUNIPER_MIRRORS', str(tmp_path))
     monkeypatch.setattr(
-        'trainer.supervisor.supervise', lambda *_: watched.append(_[-1]) or 0
+        'trainer.commands.supervise', lambda *_: watched.append(_[-1]) or 0
     )
     for flag in ('workdir', 'resume'):
         words = [*SMALL, '--restarts=2', f'--{flag}=gs://bucket/run']
