@@ -9,6 +9,7 @@ from jax import lax
 
 from models import convolution
 from models.convolution import CHANNELS_LAST, convolve
+from tests.pulled import draw, values_and_gradients
 
 
 def reference(images, kernel, strides, padding, **options):
@@ -16,26 +17,14 @@ def reference(images, kernel, strides, padding, **options):
     return lax.conv_general_dilated(images, kernel, strides, padding, **options)
 
 
-def draw(*shape, seed=0):
-    numbers = np.random.default_rng(seed).standard_normal(shape)
-    return jnp.asarray(numbers, jnp.float32)
-
-
 def assert_same(images, kernel, strides, padding, **options):
     """Values and both gradients agree to float32 rounding."""
-
-    def all_of(function):
-        def apply(images, kernel):
-            return function(images, kernel, strides, padding, **options)
-
-        @jax.jit
-        def values(images, kernel):
-            outputs, pull = jax.vjp(apply, images, kernel)
-            return outputs, *pull(draw(*outputs.shape, seed=2))
-
-        return values(images, kernel)
-
-    for ours, theirs in zip(all_of(convolve), all_of(reference), strict=True):
+    options |= {'strides': strides, 'padding': padding}
+    both = (
+        values_and_gradients(function, images, kernel, **options)
+        for function in (convolve, reference)
+    )
+    for ours, theirs in zip(*both, strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
         scale = max(1.0, float(jnp.abs(theirs).max(initial=0.0)))
         np.testing.assert_allclose(ours, theirs, atol=2e-6 * scale)

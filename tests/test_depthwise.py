@@ -9,10 +9,7 @@ from jax import lax
 from models import convolution
 from models.convolution import CHANNELS_LAST, convolve
 from models.depthwise import depthwise
-
-
-def draw(*shape, seed=0):
-    return jax.random.normal(jax.random.key(seed), shape)
+from tests.pulled import draw, values_and_gradients
 
 
 def reference(images, kernel, strides, padding):
@@ -24,14 +21,6 @@ def reference(images, kernel, strides, padding):
         dimension_numbers=CHANNELS_LAST,
         feature_group_count=images.shape[-1],
     )
-
-
-def values_and_gradients(function, images, kernel, strides, padding):
-    def apply(images, kernel):
-        return function(images, kernel, strides, padding)
-
-    outputs, pull = jax.vjp(apply, images, kernel)
-    return outputs, *pull(draw(*outputs.shape, seed=2))
 
 
 CASES = [
@@ -49,9 +38,7 @@ def test_agrees_with_xla_in_value_and_gradients(case):
     shape, taps, strides, padding = case
     arrays = draw(*shape), draw(*taps, 1, shape[-1], seed=1)
     ours, theirs = (
-        jax.jit(values_and_gradients, static_argnums=(0, 3, 4))(
-            function, *arrays, strides, padding
-        )
+        values_and_gradients(function, *arrays, strides=strides, padding=padding)
         for function in (depthwise, reference)
     )
     for our, their in zip(ours, theirs, strict=True):

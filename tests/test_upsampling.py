@@ -8,11 +8,7 @@ from flax import nnx
 from jax import lax
 
 from models.upsampling import TransposedConv, enlarge
-
-
-def draw(*shape, seed=0):
-    numbers = np.random.default_rng(seed).standard_normal(shape)
-    return jnp.asarray(numbers, jnp.float32)
+from tests.pulled import draw, values_and_gradients
 
 
 def reference(maps, kernel):
@@ -22,16 +18,8 @@ def reference(maps, kernel):
 @pytest.mark.parametrize('shape', [(2, 1, 1, 3), (2, 4, 3, 5), (1, 8, 8, 16)])
 def test_agrees_with_xla(shape):
     maps, kernel = draw(*shape), draw(2, 2, shape[-1], 4, seed=1)
-
-    def all_of(function):
-        @jax.jit
-        def values(maps, kernel):
-            outputs, pull = jax.vjp(function, maps, kernel)
-            return outputs, *pull(draw(*outputs.shape, seed=2))
-
-        return values(maps, kernel)
-
-    for ours, theirs in zip(all_of(enlarge), all_of(reference), strict=True):
+    both = (values_and_gradients(f, maps, kernel) for f in (enlarge, reference))
+    for ours, theirs in zip(*both, strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-5)
 
