@@ -104,11 +104,14 @@ class Publisher:
     def _named(self, here: dict) -> dict[str, Files]:
         """The checkpoints that the index is to name.
 
-        Those that are here and in the bucket, those that never were here, and where
-        that leaves one alone the newest that was named until now.
+        Those that are here and in the bucket, those that never were here until the
+        run saves anew (they are the ones that it would collect then), and where that
+        leaves one alone the newest that was named until now.
         """
         there = {**self.index.checkpoints, **self._whole}
-        kept = {n for n in there if n in here or n in self.record.elsewhere}
+        anew = {os.path.dirname(n) for n in here if n not in self.index.checkpoints}
+        elsewhere = {n for n in self.record.elsewhere if os.path.dirname(n) not in anew}
+        kept = {n for n in there if n in here or n in elsewhere}
         for names in _by_folder(here):
             if not kept.issuperset(names) and len(kept.intersection(names)) < 2:
                 folder = os.path.dirname(names[0])
