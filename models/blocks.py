@@ -5,6 +5,7 @@ of its activations. Knows nothing of nets, training or configs.
 """
 
 import functools
+from collections.abc import Callable
 
 from flax import nnx
 
@@ -13,7 +14,7 @@ from models.norms import batch_norm
 
 
 class ConvNorm(nnx.Module):
-    """Convolution without bias, normalisation, and ReLU where wanted.
+    """Convolution without bias, normalisation, and an activation where wanted.
 
     `[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), D]` for odd kernels:
     padded by `kernel_size // 2` on each side, as PyTorch does ('SAME' would pad
@@ -29,13 +30,13 @@ class ConvNorm(nnx.Module):
         *,
         groups: int = 1,
         norm=batch_norm,
-        activation: bool = True,
+        activation: Callable | None = nnx.relu,
         dtype='float32',
         rngs: nnx.Rngs,
     ):
         """Builds the parts; `norm(channels, rngs=)` makes the one in the middle.
 
-        `activation=False` leaves the ReLU to who adds the maps.
+        `activation=None` leaves that to who adds the maps.
         """
         padding = kernel_size // 2
         self.conv = nnx.Conv(
@@ -56,9 +57,9 @@ class ConvNorm(nnx.Module):
         self.norm = norm(out_channels, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, images):
-        maps = self.norm(self.conv(images))
-        return nnx.relu(maps) if self.activation else maps
+    def __call__(self, images, shortcut=None):
+        """The shortcut, if there is one, is added before the activation."""
+        return self.norm(self.conv(images), shortcut, self.activation)
 
 
 def he_normal(groups: int = 1):
@@ -81,11 +82,11 @@ class BasicBlock(nnx.Module):
         """Builds the block; `parts` are what every `ConvNorm` of it takes."""
         conv = functools.partial(ConvNorm, **parts)
         self.conv1 = conv(in_channels, width, 3, stride)
-        self.conv2 = conv(width, width, 3, activation=False)
+        self.conv2 = conv(width, width, 3)
         self.shortcut = _shortcut(conv, in_channels, width, stride)
 
     def __call__(self, images):
-        return nnx.relu(self.conv2(self.conv1(images)) + self.shortcut(images))
+        return self.conv2(self.conv1(images), self.shortcut(images))
 
 
 class Bottleneck(nnx.Module):
@@ -116,16 +117,16 @@ class Bottleneck(nnx.Module):
         inner, out_channels = widen * width, self.expansion * width
         self.conv1 = conv(in_channels, inner, 1)
         self.conv2 = conv(inner, inner, 3, stride, groups=groups)
-        self.conv3 = conv(inner, out_channels, 1, activation=False)
+        self.conv3 = conv(inner, out_channels, 1)
         self.shortcut = _shortcut(conv, in_channels, out_channels, stride)
 
     def __call__(self, images):
-        maps = self.conv3(self.conv2(self.conv1(images)))
-        return nnx.relu(maps + self.shortcut(images))
+        maps = self.conv2(self.conv1(images))
+        return self.conv3(maps, self.shortcut(images))
 
 
 def _shortcut(conv, in_channels: int, out_channels: int, stride: int):
     """The identity where shapes allow it, else a projection (the paper's option B)."""
     if stride == 1 and in_channels == out_channels:
         return nnx.identity
-    return conv(in_channels, out_channels, 1, stride, activation=False)
+    return conv(in_channels, out_channels, 1, stride, activation=None)

@@ -90,7 +90,7 @@ class EfficientNet(nnx.Module):
         check_choice('EfficientNet', 'stem', stem, get_args(Stem))
         check_rate('EfficientNet', drop_path=drop_path)
         options = {'norm': _norm(variant), 'dtype': dtype, 'rngs': rngs}
-        conv = functools.partial(ConvNorm, activation=False, **options)
+        conv = functools.partial(ConvNorm, activation=nnx.silu, **options)
         width, first = wide(STEM, variant), 2 if stem == 'imagenet' else 1
         self.remat = remat
         self.stem = conv(input_shape[-1], width, 3, first)
@@ -102,12 +102,12 @@ class EfficientNet(nnx.Module):
 
     def __call__(self, images):
         """`[B, H, W, C]` -> list of five maps, fine to coarse."""
-        maps, outputs = nnx.silu(self.stem(images)), []
+        maps, outputs = self.stem(images), []
         for stage in self.stages:
             for block in stage:
                 maps = run(block, maps, self.remat)
             outputs.append(maps)
-        return [*(outputs[i] for i in FINEST), nnx.silu(self.top(maps))]
+        return [*(outputs[i] for i in FINEST), self.top(maps)]
 
 
 # The last stage of each size; the coarsest goes on to the top.

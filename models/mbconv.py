@@ -65,17 +65,17 @@ class MBConv(nnx.Module):
           rngs: draws weights (`params`) and what is left out (`dropout`).
         """
         parts = {'dtype': dtype, 'rngs': rngs}
-        conv = functools.partial(ConvNorm, norm=norm, activation=False, **parts)
+        conv = functools.partial(ConvNorm, norm=norm, activation=nnx.silu, **parts)
         middle = expansion * in_channels
         self.expand = conv(in_channels, middle, 1) if expansion > 1 else None
         self.depthwise = conv(middle, middle, kernel_size, stride, groups=middle)
         self.excite = SqueezeExcite(middle, max(1, in_channels // 4), **parts)
-        self.project = conv(middle, out_channels, 1)
+        self.project = conv(middle, out_channels, 1, activation=None)
         self.added = stride == 1 and in_channels == out_channels
         self.drop_path = DropPath(drop_path if self.added else 0.0, rngs=rngs)
 
     def __call__(self, images):
-        maps = nnx.silu(self.expand(images)) if self.expand else images
-        maps = self.excite(nnx.silu(self.depthwise(maps)))
+        maps = self.expand(images) if self.expand else images
+        maps = self.excite(self.depthwise(maps))
         maps = self.project(maps)
         return images + self.drop_path(maps) if self.added else maps

@@ -26,7 +26,7 @@ def test_a_block_widens_and_strides(block, stride, size):
 
 def test_output_is_normalised_then_cut_at_zero():
     images = 5 + 3 * draw(32, 4, 4, 3)
-    maps = ConvNorm(3, 8, activation=False, rngs=nnx.Rngs(0))(images)
+    maps = ConvNorm(3, 8, activation=None, rngs=nnx.Rngs(0))(images)
     np.testing.assert_allclose(maps.mean((0, 1, 2)), 0.0, atol=1e-4)
     np.testing.assert_allclose(maps.std((0, 1, 2)), 1.0, atol=1e-3)
     rectified = ConvNorm(3, 8, rngs=nnx.Rngs(0))(images)
@@ -44,7 +44,7 @@ def test_running_statistics_move_a_tenth_towards_the_batch():
 
 
 def test_statistics_keep_their_float32_digits_in_bfloat16():
-    layer = ConvNorm(3, 4, activation=False, dtype='bfloat16', rngs=nnx.Rngs(0))
+    layer = ConvNorm(3, 4, activation=None, dtype='bfloat16', rngs=nnx.Rngs(0))
     layer.norm.mean[...] = jnp.full(4, 1.001953125)  # 1 + 2**-9: lost in bfloat16
     layer.conv.kernel[...] = jnp.zeros_like(layer.conv.kernel[...])
     view = nnx.view(layer, use_running_average=True)
