@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from trainer import parallel
 from trainer.metrics import MeanLoss, classification_metrics, summarize, top_accuracy
 
 NUM_EXAMPLES = 50
@@ -183,3 +184,12 @@ def test_metrics_of_clu_and_their_empty_state_are_summarized_too():
         losses=jnp.array([1.0, 2.0, 9.0]), mask=jnp.array([True, True, False])
     )
     assert summarize(update) == {'mean': 1.5}
+
+
+@pytest.mark.parametrize('backend', ['cpu', 'gpu'])
+def test_what_is_fetched_is_on_the_host(monkeypatch, backend):
+    given = {'a': jnp.arange(3), 'b': jnp.float32(0.1), 'c': 2.5}
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+    for name, came in parallel.fetch(given).items():
+        assert not isinstance(came, jax.Array)
+        np.testing.assert_array_equal(came, given[name])

@@ -199,3 +199,25 @@ def test_writers_are_bound_in_a_config():
     bindings = [f'Experiment.writers = {chosen}', 'MlflowWriter.tags = {"a": "b"}']
     made = load(CONFIG, bindings).writers
     assert made[0].func is CsvWriter and made[1].keywords == {'tags': {'a': 'b'}}
+
+
+def test_lines_are_written_together_and_at_once_where_somebody_waits(monkeypatch):
+    monkeypatch.setattr(worker, 'GATHERING', 3600)
+    written = []
+
+    class Kept(MetricWriter):
+        durable = True
+
+        def write_scalars(self, step, scalars):
+            written.append(step)
+
+    writer = MultiWriter([Kept])
+    writer.write_scalars(1, {})
+    time.sleep(0.2)
+    assert not written
+    writer.write_scalars(2, {})
+    writer.flush()
+    assert written == [1, 2]
+    writer.write_scalars(3, {})
+    writer.close()
+    assert written == [1, 2, 3]

@@ -138,10 +138,10 @@ def take(
     while not done(steps):
         batch, count = clock.next(batches)
         if len(in_flight) == IN_FLIGHT:
-            jax.block_until_ready(in_flight.popleft())
+            in_flight.popleft().block_until_ready()
         state, watch = (several if count > 1 else step)(state, batch)
-        clock.sent(watch, count)
-        in_flight.append(watch)
+        clock.sent(watch['bad_step'], count)
+        in_flight.append(watch['bad_step'])
         watchdog.beat('a step')
         steps += count
     state = jax.block_until_ready(state)

@@ -11,7 +11,6 @@ import functools
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 
 from trainer import overview, processes, sharding, watchdog
@@ -85,16 +84,16 @@ class Loop:
             while not self.ends(step):
                 batch, count = clock.next(batches)
                 if len(in_flight) == IN_FLIGHT:
-                    jax.block_until_ready(in_flight.popleft())
+                    in_flight.popleft().block_until_ready()
                 logged = due(step + count, experiment.log_every, job.total_steps)
                 with tracer.step(step + 1, count):
                     state, watch = self.take(state, batch, count, logged)
                 tracer.sent(step + count, watch)
-                clock.sent(watch, count)
+                clock.sent(watch['bad_step'], count)
                 if step == start:
                     self.recorder.first_step(watch)
                     clock.restart()
-                in_flight.append(watch)
+                in_flight.append(watch['bad_step'])
                 step += count
                 self.recorder.advance(step)
                 watchdog.beat('a step')

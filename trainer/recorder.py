@@ -15,6 +15,7 @@ from trainer.divergence import Diverged
 from trainer.footprint import MIB
 from trainer.foretelling import ENOUGH, foretell
 from trainer.job import Job
+from trainer.parallel import fetch
 from trainer.progress import FINAL_LOSS
 from trainer.state import TrainState
 
@@ -76,6 +77,7 @@ class Recorder:
         if self.pending is None:
             return
         (step, metrics, watch, figures), self.pending = self.pending, None
+        watch = fetch(watch)
         self.check(step, watch)
         summary = self.job.task.summarize(metrics)
         scalars = {f'train/{key}': value for key, value in summary.items()}

@@ -2,7 +2,7 @@
 
 A thread waits for each step to end, beside the loop: asking a step whether it is done
 costs nothing, but says neither when it was nor how long it took. Knows a clock and
-arrays that a step gives; no data and no model.
+an array that each step makes; no data and no model.
 """
 
 import queue
@@ -56,12 +56,12 @@ class Stopwatch:
                 self.phases.add('input', lost)
         return batch
 
-    def sent(self, watch, steps: int = 1) -> None:
-        """Notes that steps were sent off, whose last gives `watch`."""
+    def sent(self, made: jax.Array, steps: int = 1) -> None:
+        """Notes that steps were sent off, whose last makes an array."""
         self.steps += steps
         with self._lock:
             self._pending += 1
-        self._sent.put((time.perf_counter(), watch, steps))
+        self._sent.put((time.perf_counter(), made, steps))
 
     def close(self) -> None:
         """Ends the thread."""
@@ -96,9 +96,9 @@ class Stopwatch:
 
     def _follow(self):
         while (sent := self._sent.get()) is not None:
-            at, watch, steps = sent
+            at, made, steps = sent
             try:
-                jax.block_until_ready(watch)
+                made.block_until_ready()
             except Exception:  # the loop meets it too, and says so
                 return
             now = time.perf_counter()

@@ -1,7 +1,9 @@
 """One writer in a thread of its own: in order, off the step's way, never in its way.
 
 Knows nothing of what is written. A writer that fails is warned of once and is still
-given what comes later: a full disk may be emptied, a server come back.
+given what comes later: a full disk may be emptied, a server come back. Lines are
+written several at once: one alone, between two steps that have filled the caches with
+their own, takes a processor some twenty times as long.
 """
 
 import queue
@@ -13,6 +15,8 @@ from trainer.screen import warn
 
 ITEMS = 10_000  # that wait at most; then those for a server are left out,
 ENDINGS = ('end', 'close', '')  # but never these
+PROMPT = ('flush', *ENDINGS)  # somebody waits for them, and all before is written
+GATHERING = 0.5  # seconds that anything else may wait for more of it
 PATIENCE, AT_THE_END = 20.0, 120.0  # seconds that an ending waits, or a run's end
 
 
@@ -30,6 +34,7 @@ class Worker:
         self.name, self.durable = name, durable
         self._make, self._writer, self._warned = make, None, False
         self._queue: queue.Queue = queue.Queue(ITEMS if durable else 0)
+        self._prompt = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -40,6 +45,8 @@ class Worker:
             self._report(TimeoutError(f'{ITEMS:,} calls wait already'))
         else:
             self._queue.put((method, arguments))
+            if method in PROMPT:
+                self._prompt.set()
 
     def settle(self) -> None:
         """Waits until all so far is written, where the writer is durable."""
@@ -67,6 +74,9 @@ class Worker:
         """Does what was put, until it takes an empty name."""
         while True:
             method, arguments = self._queue.get()
+            if self._queue.empty() and method not in PROMPT:
+                self._prompt.wait(GATHERING)
+            self._prompt.clear()
             try:
                 if not method:
                     return
