@@ -9,9 +9,11 @@ that of all threads, and hardly depends on other work.
 import argparse
 import contextlib
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import statistics
+import sys
 import tempfile
 import time
 from collections import deque
@@ -145,12 +147,17 @@ def more(ours: Sequence[float], theirs: Sequence[float]) -> str:
 
 def main():
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument('rows', nargs='*', default=['*'], help='such as "MLP*"; all')
     flags.add_argument('--rounds', type=int, default=11)
     flags = flags.parse_args()
+    names = [n for n in CASES if any(fnmatch.fnmatch(n, glob) for glob in flags.rows)]
+    if not names:
+        sys.exit(f'Name rows of: {"; ".join(CASES)}.')
     keep_freed_memory()
     enable_cache()
     rows = []
-    for name, (config, bindings, steps) in CASES.items():
+    for name in names:
+        config, bindings, steps = CASES[name]
         case = make_case(config, bindings, steps)
         sides = {'bare': case.bare, 'loop': case.loop}
         alternate(sides, 1)
