@@ -14,15 +14,16 @@ from typing import Any
 
 
 def alternate(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list]:
-    """What each side gave in each round, the sides taking turns.
+    """What each side gave in each round, the sides taking turns, each first in turn.
 
     A machine busy with other work slows neighbouring turns alike: what counts is a
     ratio of medians, and that the minima agree with it.
     """
-    given = {name: [] for name in sides}
+    given, order = {name: [] for name in sides}, list(sides)
     for _ in range(rounds):
-        for name, side in sides.items():
-            given[name].append(side())
+        for name in order:
+            given[name].append(sides[name]())
+        order.reverse()  # what one leaves behind it, such as memory, is met by all
     return given
 
 
