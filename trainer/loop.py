@@ -191,14 +191,16 @@ class Loop:
         self.recorder.settle()
         if watch is not None:
             self.recorder.check(step, watch)
+        kept = self.kept_for_ever(step)
         position = {
             'evaluated': self.evaluated,
+            'kept': kept,
             'skipped': list(self.skipped),
             'tracker': self.tracker.state(),
         }
         if self.plateau is not None:
             position['plateau'] = self.plateau.state()
-        keep = {self.tracker.best_step, *self.kept_for_ever(step)} - {None}
+        keep = {self.tracker.best_step, *kept} - {None}
         check = functools.partial(check_weights, step=step)
         self.saver.save(step, state, self.manifest | position, keep, check)
         self.saved = step

@@ -37,14 +37,16 @@ class Machine:
         self.use()
         return Keeper(Sides(address), Stop())
 
-    def run(self, address, *steps, best=None, finished=False, error=None, **flat):
+    def run(
+        self, address, *steps, best=None, kept=(), finished=False, error=None, **flat
+    ):
         """One start of a run that saves the steps and ends."""
         keeper = self.keeper(address)
         keeper.begin()
         place = keeper.sides.place
         write_run(place, **flat)
         for step in steps:
-            save(place, step, best or step)
+            save(place, step, best or step, kept)
         if finished:
             (place / rundir.RESULTS).write_text('{}')
         keeper.end(error)
@@ -63,12 +65,15 @@ def write_run(place, **flat):
         log.write('begun\n')
 
 
-def save(place, step, best=None, content=b'weights'):
-    """A checkpoint as a run leaves it."""
+def save(place, step, best=None, kept=(), content=b'weights'):
+    """A checkpoint as a run leaves it; None kept, as one of before it said so."""
     partial = place / f'{step}.partial'
     (partial / 'd').mkdir(parents=True)
     (partial / 'd' / f'data{step}').write_bytes(content * step)
-    facts = manifest.make({'tracker': {'best_step': best}}, step, {})
+    position = {'tracker': {'best_step': best}}
+    if kept is not None:
+        position['kept'] = list(kept)
+    facts = manifest.make(position, step, {})
     (partial / manifest.METADATA_FILE).write_text(
         json.dumps({'custom_metadata': facts})
     )

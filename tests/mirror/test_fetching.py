@@ -47,6 +47,18 @@ def test_what_is_older_than_the_newest_few_stays_until_the_next_save(address, ma
     assert not [name for name in objects(address) if name.startswith('checkpoints/40')]
 
 
+@pytest.mark.parametrize(
+    ('kept', 'left'), [([30], [30, 40, 50, 60]), (None, [10, 20, 30, 40, 50, 60])]
+)
+def test_what_is_kept_for_ever_stays_in_the_bucket_alone(address, machines, kept, left):
+    one, two = machines
+    one.run(address, 10, 20, 30, 40, 50)
+    place = two.run(address, 60, kept=kept)
+    assert steps(place) == [40, 50, 60] and named(address) == left
+    two.fetched(address, 'all')
+    assert steps(place) == left
+
+
 def test_without_news_nothing_is_named_anew(address, machines):
     one, two = machines
     one.run(address, 10, finished=True)

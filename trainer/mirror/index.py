@@ -186,6 +186,14 @@ def best_of(checkpoint: pathlib.Path) -> int | None:
         return None
 
 
+def kept_of(checkpoint: pathlib.Path) -> list[int] | None:
+    """The steps that a run keeps for ever, as of a checkpoint; None if it is silent."""
+    try:
+        return manifest.read(checkpoint)['kept']
+    except (Damaged, UserError, KeyError):
+        return None
+
+
 def _walk(place: pathlib.Path, below: str) -> Iterator[str]:
     try:
         entries = sorted(os.scandir(place / below), key=lambda entry: entry.name)

@@ -17,6 +17,7 @@ from trainer.mirror.index import (
     best_of,
     checkpoints_of,
     files_of,
+    kept_of,
     sizes_in,
     sizes_of,
     step_of,
@@ -104,13 +105,11 @@ class Publisher:
     def _named(self, here: dict) -> dict[str, Files]:
         """The checkpoints that the index is to name.
 
-        Those that are here and in the bucket, those that never were here until the
-        run saves anew (they are the ones that it would collect then), and where that
-        leaves one alone the newest that was named until now.
+        Those that are here and in the bucket, those that never were here and are not
+        collected, and where that leaves one alone the newest that was named until now.
         """
         there = {**self.index.checkpoints, **self._whole}
-        anew = {os.path.dirname(n) for n in here if n not in self.index.checkpoints}
-        elsewhere = {n for n in self.record.elsewhere if os.path.dirname(n) not in anew}
+        elsewhere = set(self.record.elsewhere) - self._collected(here)
         kept = {n for n in there if n in here or n in elsewhere}
         for names in _by_folder(here):
             if not kept.issuperset(names) and len(kept.intersection(names)) < 2:
@@ -118,6 +117,19 @@ class Publisher:
                 others = {n for n in there if os.path.dirname(n) == folder} - kept
                 kept |= set(sorted(others, key=step_of)[-1:])
         return {name: there[name] for name in sorted(kept, key=_order)}
+
+    def _collected(self, here: dict) -> set[str]:
+        """Of those that never were here, what a run that has saved anew does not keep.
+
+        It would have collected them itself, had it had them.
+        """
+        kept = {}
+        for *_, newest in _by_folder(here):
+            is_new = newest not in self.index.checkpoints
+            said = kept_of(self.place / newest) if is_new else None
+            kept[os.path.dirname(newest)] = said
+        told = {n: kept.get(os.path.dirname(n)) for n in self.record.elsewhere}
+        return {n for n, k in told.items() if k is not None and step_of(n) not in k}
 
     def _withdraw(self, here: dict) -> None:
         """Names no longer what is here with other bytes, such as after damage."""
