@@ -59,7 +59,7 @@ class BatchNorm(nnx.BatchNorm):
         Args:
           maps: to be normalised.
           shortcut: of their shape, is added to what comes of them.
-          activation: an elementwise function, is applied last.
+          activation: an elementwise function without parameters, is applied last.
         """
         scale, bias = self.scale[...], self.bias[...]
         if self.use_running_average:
@@ -125,7 +125,7 @@ def _forwards(maps, scale, bias, shortcut, epsilon, activation):
     factor = jax.lax.rsqrt(var + epsilon)
     finish = _fenced if _is_fenced(maps, activation) else _finished
     made = finish(activation, maps, mean, scale * factor, bias, shortcut)
-    return (made, mean, var), (maps, scale, bias, shortcut, mean, factor)
+    return (made, mean, var), (maps, scale, bias, shortcut, mean, var, factor)
 
 
 def _is_fenced(maps, activation) -> bool:
@@ -136,19 +136,21 @@ def _is_fenced(maps, activation) -> bool:
 
 def _backwards(epsilon, activation, kept, changes):
     """Of maps, scale, bias and shortcut."""
-    maps, scale, bias, shortcut, mean, factor = kept
+    maps, scale, bias, shortcut, mean, var, factor = kept
     change, to_mean, to_var = changes
     slope, axes = scale * factor, tuple(range(maps.ndim - 1))
     if activation is not None:
         inner = _finished(None, maps, mean, slope, bias, shortcut)
         (change,) = jax.vjp(activation, inner)[1](change)
-    to_shortcut, change = change, change.astype(jnp.float32)
+    to_shortcut = None if shortcut is None else change.astype(shortcut.dtype)
+    change = change.astype(jnp.float32)
     centred, count = maps.astype(jnp.float32) - mean, maps.size // mean.size
     total, along = change.sum(axes), (change * centred).sum(axes)
     turn = (2 * to_var - slope * factor**2 * along) / count
+    turn = jnp.where(var > 0, turn, 0)  # below it rounding has been cut away
     to_maps = slope * change + centred * turn + (to_mean - slope * total) / count
-    to_shortcut = None if shortcut is None else to_shortcut
-    return to_maps.astype(maps.dtype), along * factor, total, to_shortcut
+    to_scale, to_bias = (along * factor).astype(scale.dtype), total.astype(bias.dtype)
+    return to_maps.astype(maps.dtype), to_scale, to_bias, to_shortcut
 
 
 batch_normalised.defvjp(_forwards, _backwards)

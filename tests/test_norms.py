@@ -138,3 +138,29 @@ def test_other_devices_normalise_batches_alike(batch, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
     there = batch(maps, shortcut, nnx.relu)
     np.testing.assert_allclose(there, here, atol=1e-6)
+
+
+def test_the_gradient_of_a_variance_that_rounding_made_negative_is_none(batch):
+    maps = 1000 + 1e-3 * jax.random.normal(jax.random.key(0), (64, 6))
+    given = maps, batch.scale[...], batch.bias[...], None
+    assert (norms._moments(maps)[1] == 0).any()
+
+    def total(normalise, maps, *others):
+        return jnp.sum(normalise(maps, *others, 1e-5, None)[0] * jnp.sin(maps))
+
+    ours = jax.grad(total, argnums=1)(norms.batch_normalised, *given)
+    theirs = jax.grad(total, argnums=1)(norms._batch_normalised, *given)
+    cut = norms._moments(maps)[1] == 0
+    np.testing.assert_allclose(ours[:, cut], theirs[:, cut], rtol=1e-2, atol=1)
+
+
+def test_gradients_have_the_dtypes_of_what_they_are_of(batch):
+    maps, shortcut = maps_and_shortcut(MANY_IMAGES)
+    bias = batch.bias[...].astype(jnp.bfloat16)
+    given = maps, batch.scale[...], bias, shortcut.astype(jnp.bfloat16)
+
+    def total(*given):
+        return jnp.sum(norms.batch_normalised(*given, 1e-5, nnx.relu)[0])
+
+    changes = jax.grad(total, argnums=(0, 1, 2, 3))(*given)
+    assert [c.dtype for c in changes] == [g.dtype for g in given]

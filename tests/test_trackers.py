@@ -218,6 +218,10 @@ def test_lines_are_written_together_and_at_once_where_somebody_waits(monkeypatch
     writer.write_scalars(2, {})
     writer.flush()
     assert written == [1, 2]
-    writer.write_scalars(3, {})
+    writer.write_scalars(3, {'epoch': 1, 'val/loss': 0.5})
+    until = time.monotonic() + 60
+    while written != [1, 2, 3] and time.monotonic() < until:
+        time.sleep(0.01)
+    writer.write_scalars(4, {})
     writer.close()
-    assert written == [1, 2, 3]
+    assert written == [1, 2, 3, 4]

@@ -186,7 +186,7 @@ def _numbers(metric: clu.metrics.Metric) -> np.ndarray:
     if not count.any():
         return np.full(count.shape, None)
     values = np.asarray(metric.compute(), np.float64)
-    if values.ndim == 0:
+    if values.ndim == count.ndim == 0:
         return values
     return np.where(count == 0, None, values.astype(object))
 
@@ -194,7 +194,7 @@ def _numbers(metric: clu.metrics.Metric) -> np.ndarray:
 def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     """total / count, NaN where the count is zero, without a warning."""
     count = np.asarray(count)
-    if count.ndim == 0:  # at every logged line: a tenth of the time
+    if count.ndim == np.ndim(total) == 0:  # at every logged line: a tenth of the time
         return total / count if count > 0 else np.float64(np.nan)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 

@@ -170,9 +170,11 @@ def fetch(tree):
     `jax.device_get` asks every array for a copy beforehand; where they lie in the
     host's own memory, nothing is copied, and asking takes longer than all the rest.
     """
-    if jax.default_backend() == 'cpu':
-        return jax.tree.map(np.asarray, tree)
-    return jax.device_get(tree)
+    if jax.default_backend() != 'cpu':
+        return jax.device_get(tree)
+    return jax.tree.map(
+        lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, tree
+    )
 
 
 def share(mesh: Mesh) -> tuple[int, int]:

@@ -47,6 +47,15 @@ def test_what_is_older_than_the_newest_few_stays_until_the_next_save(address, ma
     assert not [name for name in objects(address) if name.startswith('checkpoints/40')]
 
 
+def test_damage_here_is_no_new_save(address, machines):
+    one, two = machines
+    one.run(address, 10, 20, 30, 40, 50, best=20)
+    place = two.run(address)
+    (place / 'checkpoints' / '50' / 'd' / 'data50').write_bytes(b'torn')
+    two.run(address)
+    assert named(address) == [10, 20, 30, 40, 50]
+
+
 @pytest.mark.parametrize(
     ('kept', 'left'), [([30], [30, 40, 50, 60]), (None, [10, 20, 30, 40, 50, 60])]
 )

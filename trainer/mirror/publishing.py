@@ -44,6 +44,7 @@ class Publisher:
         self.place, self._garbage = record.place, set()
         self._whole = dict(self.index.checkpoints)  # in the bucket, if not yet named
         self._sent: dict[str, tuple[Signature, File]] = {}
+        self._before = frozenset(self.index.checkpoints)  # what is not in it is new
 
     @property
     def index(self) -> Index:
@@ -125,7 +126,7 @@ class Publisher:
         """
         kept = {}
         for *_, newest in _by_folder(here):
-            is_new = newest not in self.index.checkpoints
+            is_new = newest not in self._before
             said = kept_of(self.place / newest) if is_new else None
             kept[os.path.dirname(newest)] = said
         told = {n: kept.get(os.path.dirname(n)) for n in self.record.elsewhere}

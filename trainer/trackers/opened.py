@@ -34,8 +34,11 @@ class MultiWriter(MetricWriter):
         ]
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        """As of each writer."""
+        """As of each writer; a page is drawn of evaluations, so they are not kept."""
         self._each('write_scalars', step, scalars)
+        if 'epoch' in scalars:
+            for worker in self._workers:
+                worker.hasten()
 
     def write_hparams(self, hparams: Mapping[str, object]) -> None:
         """As of each writer."""

@@ -46,7 +46,11 @@ class Worker:
         else:
             self._queue.put((method, arguments))
             if method in PROMPT:
-                self._prompt.set()
+                self.hasten()
+
+    def hasten(self) -> None:
+        """Has written what was put without waiting for more of it."""
+        self._prompt.set()
 
     def settle(self) -> None:
         """Waits until all so far is written, where the writer is durable."""
