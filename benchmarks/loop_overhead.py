@@ -9,7 +9,6 @@ that of all threads, and hardly depends on other work.
 import argparse
 import contextlib
 import dataclasses
-import fnmatch
 import os
 import pathlib
 import statistics
@@ -21,7 +20,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks.measure import alternate, markdown, setting, spread
+from benchmarks.measure import alternate, chosen, markdown, setting, spread
 from trainer import parallel
 from trainer.chronicle import Chronicle
 from trainer.compilation import enable_cache
@@ -150,7 +149,7 @@ def main():
     flags.add_argument('rows', nargs='*', default=['*'], help='such as "MLP*"; all')
     flags.add_argument('--rounds', type=int, default=11)
     flags = flags.parse_args()
-    names = [n for n in CASES if any(fnmatch.fnmatch(n, glob) for glob in flags.rows)]
+    names = chosen(CASES, flags.rows)
     if not names:
         sys.exit(f'Name rows of: {"; ".join(CASES)}.')
     keep_freed_memory()

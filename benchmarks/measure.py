@@ -4,13 +4,19 @@ Knows commands and numbers; nothing of what is measured.
 """
 
 import dataclasses
+import fnmatch
 import os
 import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+
+def chosen(rows: Iterable[str], globs: Sequence[str]) -> list[str]:
+    """The rows of a table that are asked for, such as by 'vit*'."""
+    return [n for n in rows if any(fnmatch.fnmatch(n, glob) for glob in globs)]
 
 
 def alternate(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list]:

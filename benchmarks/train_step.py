@@ -6,7 +6,6 @@ work slows both alike; what counts is the ratio. What goes on is told on stderr.
 """
 
 import argparse
-import fnmatch
 import json
 import os
 import platform
@@ -17,6 +16,7 @@ import sys
 import threading
 import time
 
+from benchmarks.measure import chosen
 from benchmarks.step_sides import VARIANTS
 
 # name -> (model, height and width, channels, batch)
@@ -178,7 +178,7 @@ def arguments(given=None):
 
 def main(given=None):
     flags = arguments(given)
-    names = [n for n in ROWS if any(fnmatch.fnmatch(n, glob) for glob in flags.rows)]
+    names = chosen(ROWS, flags.rows)
     if not names or flags.rounds * flags.steps < 2:
         sys.exit(f'Name rows of {", ".join(ROWS)}, and at least two steps.')
     rule = '|---' * len(HEADER) + '|'

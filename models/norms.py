@@ -84,13 +84,6 @@ def _on_cpu() -> bool:
     return jax.default_backend() == 'cpu'
 
 
-def _batch_normalised(maps, scale, bias, shortcut, epsilon: float, activation):
-    """What `BatchNorm` gives in training, and mean and variance of the batch, `[D]`."""
-    mean, var = _moments(maps)
-    slope = scale * jax.lax.rsqrt(var + epsilon)
-    return _finished(activation, maps, mean, slope, bias, shortcut), mean, var
-
-
 def _moments(maps):
     exact, axes = maps.astype(jnp.float32), tuple(range(maps.ndim - 1))
     mean = exact.mean(axes)
@@ -100,9 +93,22 @@ def _moments(maps):
 def _finished(activation, maps, mean, slope, bias, shortcut):
     """Normalised maps, rounded as they came, with the shortcut; then activated."""
     made = ((maps.astype(jnp.float32) - mean) * slope + bias).astype(maps.dtype)
-    if shortcut is not None:
-        made = made + shortcut
-    return made if activation is None else activation(made)
+    return _activated(activation, made, shortcut)
+
+
+def _activated(activation, maps, shortcut):
+    """The maps with the shortcut, then activated; None leaves either out."""
+    maps = maps if shortcut is None else maps + shortcut
+    return maps if activation is None else activation(maps)
+
+
+def _batch_normalised(
+    maps, scale, bias, shortcut, epsilon: float, activation, finish=_finished
+):
+    """What `BatchNorm` gives in training, and mean and variance of the batch, `[D]`."""
+    mean, var = _moments(maps)
+    slope = scale * jax.lax.rsqrt(var + epsilon)
+    return finish(activation, maps, mean, slope, bias, shortcut), mean, var
 
 
 _fenced = fenced(_finished, static_argnums=0)
@@ -121,23 +127,23 @@ def batch_normalised(maps, scale, bias, shortcut, epsilon: float, activation):
 
 
 def _forwards(maps, scale, bias, shortcut, epsilon, activation):
-    mean, var = _moments(maps)
-    factor = jax.lax.rsqrt(var + epsilon)
+    given = maps, scale, bias, shortcut
     finish = _fenced if _is_fenced(maps, activation) else _finished
-    made = finish(activation, maps, mean, scale * factor, bias, shortcut)
-    return (made, mean, var), (maps, scale, bias, shortcut, mean, var, factor)
+    made, *moments = _batch_normalised(*given, epsilon, activation, finish)
+    return (made, *moments), (*given, *moments)
 
 
 def _is_fenced(maps, activation) -> bool:
     """Whether it is worth the room; a batch of any size, as in an export, is small."""
-    batch = maps.shape[0] if maps.ndim else 0
+    batch = maps.shape[0]
     return activation is not None and isinstance(batch, int) and batch >= MANY_IMAGES
 
 
 def _backwards(epsilon, activation, kept, changes):
     """Of maps, scale, bias and shortcut."""
-    maps, scale, bias, shortcut, mean, var, factor = kept
+    maps, scale, bias, shortcut, mean, var = kept
     change, to_mean, to_var = changes
+    factor = jax.lax.rsqrt(var + epsilon)
     slope, axes = scale * factor, tuple(range(maps.ndim - 1))
     if activation is not None:
         inner = _finished(None, maps, mean, slope, bias, shortcut)
@@ -162,9 +168,7 @@ class GroupNorm(nnx.GroupNorm):
     def __call__(self, maps, shortcut=None, activation=None):
         """As `BatchNorm`, without statistics that move."""
         made = super().__call__(maps).astype(maps.dtype)
-        if shortcut is not None:
-            made = made + shortcut
-        return made if activation is None else activation(made)
+        return _activated(activation, made, shortcut)
 
 
 class LayerNorm(nnx.LayerNorm):

@@ -10,12 +10,16 @@ from models import norms
 from models.norms import MANY_IMAGES, BatchNorm, LayerNorm, batch_norm
 
 
+def drawn(layer):
+    """The layer with scales and biases that are not those of its start."""
+    for seed, parameter in enumerate((layer.scale, layer.bias), 1):
+        parameter.set_value(jax.random.normal(jax.random.key(seed), parameter.shape))
+    return layer
+
+
 @pytest.fixture
 def norm():
-    layer = LayerNorm(24, rngs=nnx.Rngs(0))
-    layer.scale.set_value(jax.random.normal(jax.random.key(1), 24))
-    layer.bias.set_value(jax.random.normal(jax.random.key(2), 24))
-    return layer
+    return drawn(LayerNorm(24, rngs=nnx.Rngs(0)))
 
 
 def gradients(layer, call, maps):
@@ -64,10 +68,7 @@ def test_a_constant_position_has_a_finite_gradient(norm):
 
 @pytest.fixture
 def batch():
-    layer = batch_norm(6, rngs=nnx.Rngs(0))
-    layer.scale.set_value(jax.random.normal(jax.random.key(1), 6))
-    layer.bias.set_value(jax.random.normal(jax.random.key(2), 6))
-    return layer
+    return drawn(batch_norm(6, rngs=nnx.Rngs(0)))
 
 
 def maps_and_shortcut(images):
