@@ -7,7 +7,14 @@ logits = model(images)
 from models.catalog import add_models, create_backbone, create_model, list_models
 from models.convnext import ConvNeXt
 from models.efficientnet import EfficientNet
-from models.heads import Classifier, Detector, KeypointHead, Regressor, Segmenter
+from models.heads import (
+    Classifier,
+    Detector,
+    KeypointHead,
+    KeypointRCNN,
+    Regressor,
+    Segmenter,
+)
 from models.mlp import MLP
 from models.net import Net
 from models.resnet import ResNet
@@ -21,6 +28,7 @@ __all__ = [
     'Detector',
     'EfficientNet',
     'KeypointHead',
+    'KeypointRCNN',
     'Net',
     'Regressor',
     'ResNet',

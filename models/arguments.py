@@ -1,5 +1,7 @@
 """Refuses a wrong argument in one line that says what would be right."""
 
+import numbers
+
 
 def check_choice(owner: str, name: str, value, choices) -> None:
     """Raises a ValueError that lists the choices where the value is none of them."""
@@ -10,9 +12,9 @@ def check_choice(owner: str, name: str, value, choices) -> None:
 
 
 def check_at_least_one(owner: str, **values: int) -> None:
-    """Raises a ValueError for the first value below 1, or for none at all."""
+    """Raises a ValueError for the first value that is no whole number from 1 on."""
     for name, value in values.items():
-        if value < 1:
+        if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f'{owner} needs {name} of at least 1; got {value}.')
 
 

@@ -30,7 +30,7 @@ class Net(nnx.Module):
         pretrained: str | None = None,
         *,
         input_shape: tuple[int, ...],
-        num_outputs: int,
+        num_outputs: int | tuple[int, ...],
         rngs: nnx.Rngs,
     ):
         """Builds both parts, each told what it needs to know.
@@ -44,7 +44,8 @@ class Net(nnx.Module):
           pretrained: a weight file, 'hf://owner/repository/file', 'https://...' or a
             run directory; only remembered here: whoever holds the weights reads it.
           input_shape: (height, width, channels) of an image, or (features,).
-          num_outputs: what the task asks for, such as the number of classes.
+          num_outputs: what the task asks for, such as the number of classes; what
+            asks for several numbers gives a tuple.
           rngs: draws the weights (`params`) and dropout masks (`dropout`).
 
         Raises:
@@ -56,9 +57,14 @@ class Net(nnx.Module):
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = head(channels, num_outputs, strides=strides, dtype=dtype, rngs=rngs)
 
-    def __call__(self, images):
-        """`[B, H, W, C]` -> what the head gives, such as logits `[B, classes]`."""
-        return self.head(self.features(images))
+    def __call__(self, images, **asked):
+        """`[B, H, W, C]` -> what the head gives, such as logits `[B, classes]`.
+
+        Args:
+          images: normalised.
+          **asked: what a task asks of its head beside, such as `KeypointRCNN` takes.
+        """
+        return self.head(self.features(images), **asked)
 
     def features(self, images):
         """`[B, H, W, C]` -> list of the backbone's maps, fine to coarse."""

@@ -24,6 +24,7 @@ CASES = {
     'segmentation': (['configs/unet_segmentation.gin'], DRAWN),
     'keypoints': (['configs/unet_keypoints.gin'], DRAWN),
     'detection': (['configs/detector.gin'], DRAWN),
+    'poses': (['configs/keypoint_rcnn.gin'], DRAWN),
 }
 
 

@@ -30,6 +30,18 @@ def test_lines_of_answers():
     assert list(answers.lines([{'box': [1, 2]}], 'csv')) == ['box\n', '"[1, 2]"\n']
 
 
+def test_keypoints_of_objects_have_columns_though_the_first_image_has_none():
+    nose = {'name': 'nose', 'x': 1, 'y': 2, 'score': 0.5}
+    cat = {'label': 'cat', 'score': 0.9, 'bbox': [1, 2, 3, 4], 'keypoints': [nose]}
+    rows = [{'file': 'a', 'objects': []}, {'file': 'b', 'objects': [cat]}]
+    assert list(answers.lines(rows, 'csv')) == [
+        'file,label,score,x,y,width,height,name_1,x_1,y_1,score_1\n',
+        'a,,,,,,,,,,\n',
+        'b,cat,0.9,1,2,3,4,nose,1,2,0.5\n',
+    ]
+    assert list(answers.lines(rows[:1], 'csv'))[1:] == ['a,,,,,,\n']
+
+
 def test_a_table_of_objects_has_a_row_for_each():
     cat = {'label': 'cat', 'score': 0.5, 'bbox': [1.0, 2.0, 3.5, 4.0]}
     rows = [

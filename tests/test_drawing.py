@@ -59,6 +59,18 @@ def test_keypoints_that_are_seen_are_drawn(shape):
     np.testing.assert_array_equal(picture[100, 140], [60, 60, 60])
 
 
+def test_keypoints_of_boxes_that_are_left_out_are_not_drawn():
+    fields = {
+        'boxes': np.float32([[0, 0, 10, 10], [40, 50, 60, 90]]),
+        'box_labels': np.int32([0, 0]),
+        'scores': np.float32([0.9, 0.1]),
+        'keypoints': np.float32([[[20, 30, 0.5]], [[70, 50, 0.5]]]),
+    }
+    picture = draw(GREY, fields, ('cat',))
+    np.testing.assert_array_equal(picture[60, 40], colours()[1])
+    np.testing.assert_array_equal(picture[100, 140], [60, 60, 60])
+
+
 def test_captions_and_sheets():
     picture = draw(GREY, {})
     said = captioned(picture, ['cat 0.93', 'was äöü, 猫'])

@@ -27,6 +27,7 @@ SMALL = {
     'unet_segmentation': ['Images.batch = 2'],
     'unet_keypoints': ['Images.batch = 2'],
     'detector': ['Images.batch = 2'],
+    'keypoint_rcnn': ['Images.batch = 2', 'Net.backbone = @SmallResNet'],
 }
 
 

@@ -17,7 +17,8 @@ from trainer.data.sources.shapes import Shapes
 from trainer.errors import UserError
 from trainer.evaluate import evaluate_run
 from trainer.experiment import load
-from trainer.tasks.keypoints import COCO_SIGMAS, Keypoints
+from trainer.metrics_keypoints import COCO_SIGMAS
+from trainer.tasks.keypoints import Keypoints
 from trainer.train import train
 
 NAMES = ('left eye', 'right eye', 'nose')

@@ -45,6 +45,22 @@ def test_objects_without_padding():
     assert found == {'label': 'dog', 'score': 0.5, 'bbox': [1, 0, 2, 2]}
 
 
+def test_objects_have_their_own_keypoints():
+    points = np.float32([[[0, 0, 0], [0, 0, 0]], [[1.5, 2, 0.5], [3, 4, 0.25]]])
+    decoded = {
+        'boxes': np.float32([[0, 0, 0, 0], [0, 1, 2, 3]]),
+        'box_labels': np.int32([-1, 0]),
+        'scores': np.float32([0, 0.5]),
+        'keypoints': points,
+    }
+    (found,) = readable(decoded, DATA, 5)['objects']
+    assert found['label'] == 'cat' and found['bbox'] == [1, 0, 2, 2]
+    assert found['keypoints'] == [
+        {'name': 'nose', 'x': 1.5, 'y': 2.0, 'score': 0.5},
+        {'name': 'tail', 'x': 3.0, 'y': 4.0, 'score': 0.25},
+    ]
+
+
 def test_keypoints_have_names_and_maps_are_shares():
     decoded = {
         'keypoints': np.float32([[1.5, 2, 0.5], [3, 4, 0.25]]),

@@ -20,6 +20,7 @@ KINDS = [
     'segmentation',
     'boxes',
     'keypoints',
+    'poses',
     'everything',
 ]
 
@@ -48,6 +49,7 @@ def test_examples_are_what_the_contract_says(kind):
         'segmentation': pixels,
         'boxes': objects,
         'keypoints': single | {'keypoints': ((4, 1, 4, 3), 'float32')},
+        'poses': objects | {'keypoints': ((4, 4, 4, 3), 'float32')},
         'everything': objects | pixels | {'keypoints': ((4, 4, 4, 3), 'float32')},
     }[kind]
     assert {key: (v.shape, v.dtype.name) for key, v in batch.items()} == fields | {
@@ -104,6 +106,26 @@ def test_pictures_differ_by_index_split_and_seed_and_by_nothing_else():
         assert (other['image'] != first[7]['image']).any()
     part = opened('train[50%:]', kind='boxes')
     np.testing.assert_array_equal(part[0]['image'], first[30]['image'])
+
+
+def test_the_corners_of_poses_lie_in_their_boxes_and_objects_apart():
+    source = opened(kind='poses').source
+    counts = set()
+    for index in range(40):
+        example = source[index]
+        there = example['box_labels'] == 0
+        counts.add(int(there.sum()))
+        points, boxes = example['keypoints'][there], example['boxes'][there]
+        assert (points[..., 2] == 2).all()
+        x, y = points[..., 0], points[..., 1]
+        assert (x[:, 0] < x[:, 1]).all() and (x[:, 3] < x[:, 2]).all()
+        assert (y[:, 0] < y[:, 3]).all() and (y[:, 1] < y[:, 2]).all()
+        y0, x0, y1, x1 = boxes.T[..., None]
+        near = 1.0  # a box holds the pixels whose middles lie inside of the corners
+        assert ((x0 - near <= x) & (x <= x1 + near)).all()
+        assert ((y0 - near <= y) & (y <= y1 + near)).all()
+        assert not example['keypoints'][~there].any()
+    assert counts == {1, 2, 3, 4}
 
 
 def test_pictures_are_the_same_on_every_machine_and_for_ever():

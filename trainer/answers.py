@@ -21,7 +21,7 @@ OBJECT = ('label', 'score', 'x', 'y', 'width', 'height')  # columns of objects i
 
 
 def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
-    """One line for each row; CSV has the names of the first one on top.
+    """One line for each row; CSV has the names of the first whole one on top.
 
     Args:
       rows: values by name; a list of such, as in `{'top': [{'label': 'a'}]}`, has
@@ -37,12 +37,21 @@ def lines(rows: Iterable[dict], form: str) -> Iterator[str]:
             yield json.dumps(files.plain(row), ensure_ascii=False) + '\n'
         return
     writer = csv.writer(types.SimpleNamespace(write=str), lineterminator='\n')
-    names = None
-    for row in map(_flat, itertools.chain.from_iterable(map(_listing, rows))):
-        if names is None:
-            names = list(row)
-            yield writer.writerow(names)
+    rows = map(_flat, itertools.chain.from_iterable(map(_listing, rows)))
+    first = list(_to_the_first_object(rows))
+    names = list(first[-1]) if first else []
+    if names:
+        yield writer.writerow(names)
+    for row in itertools.chain(first, rows):
         yield writer.writerow([row.get(name) for name in names])
+
+
+def _to_the_first_object(rows: Iterator[dict]) -> Iterator[dict]:
+    """The rows to the first that is whole: that of no object lacks its keypoints."""
+    for row in rows:
+        yield row
+        if row.get('label', '') is not None:
+            return
 
 
 def _listed(rows: Iterable[dict]) -> Iterator[str]:
@@ -96,8 +105,11 @@ def _listing(row: dict) -> list[dict]:
     if 'objects' not in row:
         return [row]
     rest = {name: value for name, value in row.items() if name != 'objects'}
-    found = ((o['label'], o['score'], *o['bbox']) for o in row['objects'])
-    rows = [{**rest, **dict(zip(OBJECT, cells, strict=True))} for cells in found]
+    rows = []
+    for found in row['objects']:
+        cells = found['label'], found['score'], *found['bbox']
+        points = {'keypoints': found['keypoints']} if 'keypoints' in found else {}
+        rows.append({**rest, **dict(zip(OBJECT, cells, strict=True)), **points})
     return rows or [{**rest, **dict.fromkeys(OBJECT)}]
 
 

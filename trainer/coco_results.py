@@ -58,8 +58,9 @@ def results(
 
     Args:
       image_id: of the image.
-      found: in pixels of the file: `boxes` [K, 4], `box_labels` [K] and `scores` [K];
-        or `keypoints` [K, 3] of x, y and certainty, and `score` [] of one object.
+      found: in pixels of the file: `boxes` [N, 4], `box_labels` [N] and `scores` [N],
+        and perhaps `keypoints` [N, K, 3] of x, y and certainty; or `keypoints` [K, 3]
+        and `score` [] of one object.
       category_ids: of the classes.
       keypoint_category: the id of the category that has the keypoints.
 
@@ -67,17 +68,8 @@ def results(
       UserError: there are neither boxes nor keypoints.
     """
     if {'boxes', 'box_labels', 'scores'} <= set(found):
-        rows = zip(found['boxes'], found['box_labels'], found['scores'], strict=True)
-        return [
-            {
-                'image_id': image_id,
-                'category_id': category_ids[label],
-                'bbox': bbox(box),
-                'score': short(score),
-            }
-            for box, label, score in rows
-            if label >= 0
-        ]
+        there = np.flatnonzero(np.asarray(found['box_labels']) >= 0)
+        return [_object(image_id, category_ids, found, row) for row in there]
     if {'keypoints', 'score'} <= set(found):
         return [_person(image_id, keypoint_category, found)]
     raise UserError(
@@ -97,16 +89,33 @@ def categories(data) -> tuple[tuple[int, ...], int]:
     return tuple(ids), 1 if pointed is None else pointed
 
 
+def _object(image_id, category_ids, found, row: int) -> dict:
+    entry = {
+        'image_id': image_id,
+        'category_id': category_ids[found['box_labels'][row]],
+        'bbox': bbox(found['boxes'][row]),
+        'score': short(found['scores'][row]),
+    }
+    if 'keypoints' in found:
+        entry['keypoints'] = _named_pixels(found['keypoints'][row])
+    return entry
+
+
 def _person(image_id, category, found) -> dict:
-    points = np.asarray(found['keypoints'], np.float32).copy()
-    points[:, :2] -= np.float32(HALF)
-    points[:, 2] = 1  # as COCO advises: nothing reads it
     return {
         'image_id': image_id,
         'category_id': category,
-        'keypoints': short(points.reshape(-1)),
+        'keypoints': _named_pixels(found['keypoints']),
         'score': short(found['score']),
     }
+
+
+def _named_pixels(keypoints) -> list[float]:
+    """[K, 3] as COCO has them, one list."""
+    points = np.asarray(keypoints, np.float32).copy()
+    points[:, :2] -= np.float32(HALF)
+    points[:, 2] = 1  # as COCO advises: nothing reads it
+    return short(points.reshape(-1))
 
 
 def _images(annotations: str) -> list[dict]:

@@ -46,7 +46,7 @@ def draw(
         for class 0; `boxes` [N, 4] with `box_labels` [N] and perhaps `scores` [N];
         `keypoints` [..., K, 3], those whose third number is above 0.
       class_names: of the boxes.
-      least: boxes of a lower score are left out.
+      least: boxes of a lower score are left out, with the keypoints in them.
 
     Returns:
       RGB, [h, w, 3] uint8, h and w the same multiple of H and W.
@@ -61,7 +61,10 @@ def draw(
     if 'boxes' in fields:
         _draw_boxes(pen, fields, class_names, scale, least)
     if 'keypoints' in fields:
-        _draw_points(pen, fields['keypoints'], scale)
+        keypoints = fields['keypoints']
+        if 'scores' in fields and 'boxes' in fields:
+            keypoints = keypoints[fields['scores'] >= least]
+        _draw_points(pen, keypoints, scale)
     return np.asarray(canvas)
 
 

@@ -36,6 +36,14 @@ def centre_focal(
     return jnp.sum(losses, axis=(1, 2, 3)) / jnp.maximum(count, 1)
 
 
+def overlap(boxes: jax.Array, others: jax.Array) -> jax.Array:
+    """Intersection over union of pairs of boxes: two of [..., 4] -> [...] in [0, 1].
+
+    Boxes are y0, x0, y1, x1; two of no area have 0.
+    """
+    return _share(*_both_and_union(boxes, others))
+
+
 def generalised_iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
     """Of pairs of boxes y0, x0, y1, x1: two of [..., 4] -> [...] in [-1, 1].
 
@@ -45,9 +53,8 @@ def generalised_iou(boxes: jax.Array, others: jax.Array) -> jax.Array:
     References:
       Rezatofighi et al., Generalized IoU (2019), https://arxiv.org/abs/1902.09630.
     """
-    both = _area(_hull(boxes, others, jnp.maximum, jnp.minimum))
+    both, union = _both_and_union(boxes, others)
     around = _area(_hull(boxes, others, jnp.minimum, jnp.maximum))
-    union = _area(boxes) + _area(others) - both
     return _share(both, union) - _share(around - union, around)
 
 
@@ -63,6 +70,12 @@ def mean_of_objects(values: jax.Array, there: jax.Array) -> jax.Array:
     """The mean over the objects that there are, [B, N] and [B, N] bool -> [B]."""
     total = jnp.sum(jnp.where(there, values, 0), axis=-1)
     return total / jnp.maximum(jnp.sum(there, axis=-1), 1)
+
+
+def _both_and_union(boxes, others):
+    """The areas that both have, and that either has."""
+    both = _area(_hull(boxes, others, jnp.maximum, jnp.minimum))
+    return both, _area(boxes) + _area(others) - both
 
 
 def _hull(boxes, others, low, high):

@@ -46,18 +46,23 @@ def detection_metrics(
     class BoxScores(Collected.from_outputs(ROWS)):
         @classmethod
         def from_model_output(cls, *, outputs, **batch):
-            found = decode(outputs)
-            return super().from_model_output(
-                **batch | {'crowd': crowd_of(batch)},
-                found_boxes=found['boxes'],
-                found_scores=found['scores'],
-                found_labels=found['box_labels'],
-            )
+            return super().from_model_output(**found_rows(decode(outputs), batch))
 
         def compute(self) -> Scores:
             return detection_scores(self.rows(), num_classes)
 
     return clu.metrics.Collection.create(loss=MeanLoss, scores=BoxScores)
+
+
+def found_rows(found: dict, batch: dict) -> dict[str, jax.Array]:
+    """A batch, with what was found in it under the names of ROWS."""
+    return {
+        **batch,
+        'crowd': crowd_of(batch),
+        'found_boxes': found['boxes'],
+        'found_scores': found['scores'],
+        'found_labels': found['box_labels'],
+    }
 
 
 def crowd_of(batch: dict[str, jax.Array]) -> jax.Array:

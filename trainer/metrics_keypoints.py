@@ -14,12 +14,17 @@ import numpy as np
 
 from trainer.coco_scores import average_precision, match
 from trainer.collected import Collected
+from trainer.errors import UserError
 from trainer.metrics import MeanLoss
 
 Scores = dict[str, float | None]
 Rows = dict[str, np.ndarray]
 LABELS = ('keypoints', 'boxes', 'box_labels', 'areas', 'crowd')
 MOST = 20  # findings that COCO looks at in an image
+# Of nose, eyes, ears, shoulders, elbows, wrists, hips, knees and ankles:
+# https://cocodataset.org/#keypoints-eval, section 1.3.
+FACE, ARMS, LEGS = (0.026, 0.025, 0.035), (0.079, 0.072, 0.062), (0.107, 0.087, 0.089)
+COCO_SIGMAS = (FACE[0], *(s for s in (*FACE[1:], *ARMS, *LEGS) for _ in range(2)))
 
 
 @functools.cache
@@ -109,6 +114,30 @@ def keypoint_precision(rows: Rows, sigmas: Sequence[float]) -> Scores:
     if ap is None:
         return dict.fromkeys(parts)
     return {name: float(np.mean(ap[part])) for name, part in parts.items()}
+
+
+def sigmas_of(
+    owner: str, said: float | Sequence[float] | str, num_keypoints: int
+) -> tuple[float, ...]:
+    """COCO's "sigma" of each keypoint, for `similarity`.
+
+    Args:
+      owner: the task, for messages.
+      said: one for each, one number for all, or 'coco' for the 17 of COCO's people.
+      num_keypoints: K.
+
+    Raises:
+      UserError: there are more of them, or fewer, than keypoints.
+    """
+    if not isinstance(said, str | Sequence):
+        return (float(said),) * num_keypoints
+    sigmas = COCO_SIGMAS if said == 'coco' else tuple(said)
+    if len(sigmas) != num_keypoints:
+        raise UserError(
+            f'{owner}.oks_sigmas has {len(sigmas)} numbers, but the data has '
+            f'{num_keypoints} keypoints; give one for each, or one number.'
+        )
+    return sigmas
 
 
 def similarity(

@@ -67,22 +67,29 @@ class Network:
         return flatten(params), flatten(rest)
 
     def train(
-        self, params: Arrays, model_state: Arrays, key: jax.Array, images: jax.Array
+        self,
+        params: Arrays,
+        model_state: Arrays,
+        key: jax.Array,
+        images: jax.Array,
+        **asked,
     ) -> tuple[Any, Arrays]:
         """Applies the model in training mode: `(outputs, new model_state)`.
 
         Every random stream (dropout, drop path, ...) takes a key folded from `key`, so
-        that nothing random outlives the step.
+        that nothing random outlives the step. The model is given what else is asked.
         """
         streams = _fold_streams(self.streams, key)
         model = self._merge(self.train_graph, params, model_state, streams)
-        outputs = model(images)
+        outputs = model(images, **asked)
         _, _, _, rest = _split(model)
         return outputs, flatten(rest)
 
-    def apply(self, params: Arrays, model_state: Arrays, images: jax.Array) -> Any:
+    def apply(
+        self, params: Arrays, model_state: Arrays, images: jax.Array, **asked
+    ) -> Any:
         """Applies the model in evaluation mode; nothing in it is random."""
-        return self.eval_model(params, model_state)(images)
+        return self.eval_model(params, model_state)(images, **asked)
 
     def eval_model(self, params: Arrays, model_state: Arrays) -> nnx.Module:
         """The NNX module itself, in evaluation mode, around the given arrays."""
@@ -98,7 +105,7 @@ def make_network(
     model: Callable[..., nnx.Module],
     *,
     input_shape: tuple[int, ...],
-    num_outputs: int,
+    num_outputs: int | tuple[int, ...],
     freeze: Sequence[str] = (),
 ) -> Network:
     """Splits a model once, from shapes alone (nothing is computed).

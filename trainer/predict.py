@@ -5,6 +5,7 @@ evaluation. Knows tasks by `decode` alone, and nothing of how answers are writte
 """
 
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -125,10 +126,7 @@ class Predictor:
     def decode(self, params: Arrays, model_state: Arrays, images: jax.Array):
         """Normalised images [B, H, W, C] -> what the task reads from the outputs."""
         task, network = self.job.task, self.job.recipe.network
-
-        def apply(images):
-            return network.apply(params, model_state, images)
-
+        apply = functools.partial(network.apply, params, model_state)
         return task.decode(task.eval_outputs(apply, {'image': images}))
 
     def from_pixels(self, function: Function) -> Function:

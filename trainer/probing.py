@@ -3,6 +3,7 @@
 Asks the net itself; trains nothing.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -25,9 +26,7 @@ def make_outputs(job: Job, decode: bool = False) -> Callable:
 
     @jax.jit
     def outputs(weights, images):
-        def apply(images):
-            return job.recipe.network.apply(*weights, images)
-
+        apply = functools.partial(job.recipe.network.apply, *weights)
         found = job.task.eval_outputs(apply, prepare(images))
         return job.task.decode(found) if decode else found
 

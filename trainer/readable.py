@@ -15,18 +15,20 @@ def readable(decoded: Mapping[str, np.ndarray], data, top: int) -> dict[str, obj
 
     Args:
       decoded: of one image: `probabilities` [C] of classes that exclude one another;
-        `labels` [C] (bool) with `scores` [C] of those that do not; `boxes` [K, 4] with
-        `box_labels` [K] and `scores` [K]; `keypoints` [K, 3] of x, y and certainty;
-        `segmentation` [H, W]; or anything else.
+        `labels` [C] (bool) with `scores` [C] of those that do not; `boxes` [N, 4] with
+        `box_labels` [N] and `scores` [N], and perhaps `keypoints` [N, K, 3];
+        `keypoints` [K, 3] of x, y and certainty; `segmentation` [H, W]; or anything
+        else.
       data: has `class_names`, `keypoint_names` and `segmentation_names`.
       top: how many classes are ranked.
 
     Returns:
       {'label', 'probability', 'top': [{'label', 'probability'}, ...]}, the likeliest
       first; {'labels': [name, ...], 'scores': {name: score}}; {'objects': [{'label',
-      'score', 'bbox': [x, y, width, height]}, ...]}; {'keypoints': [{'name', 'x', 'y',
-      'score'}, ...], 'score'}; {'shares': {name: share of the pixels that were seen}};
-      or the arrays as they are, as lists.
+      'score', 'bbox': [x, y, width, height]}, ...]}, each with its 'keypoints' where
+      there are such; {'keypoints': [{'name', 'x', 'y', 'score'}, ...], 'score'};
+      {'shares': {name: share of the pixels that were seen}}; or the arrays as they are,
+      as lists.
     """
     names = data.class_names
     if np.shape(decoded.get('probabilities')) == (len(names),):
@@ -34,7 +36,7 @@ def readable(decoded: Mapping[str, np.ndarray], data, top: int) -> dict[str, obj
     if {'labels', 'scores'} <= set(decoded):
         return _several(decoded['labels'], decoded['scores'], names)
     if {'boxes', 'box_labels', 'scores'} <= set(decoded):
-        return {'objects': _objects(decoded, names)}
+        return {'objects': _objects(decoded, names, data.keypoint_names)}
     rest = {name: short(value) for name, value in decoded.items() if name not in MAPS}
     if 'keypoints' in decoded:
         rest['keypoints'] = _points(decoded['keypoints'], data.keypoint_names)
@@ -76,13 +78,18 @@ def _several(labels, scores, class_names):
     }
 
 
-def _objects(decoded, class_names):
+def _objects(decoded, class_names, keypoint_names):
     rows = zip(decoded['box_labels'], decoded['scores'], decoded['boxes'], strict=True)
-    return [
-        {'label': class_names[label], 'score': short(score), 'bbox': bbox(box)}
-        for label, score, box in rows
-        if label >= 0
-    ]
+    objects = []
+    for number, (label, score, box) in enumerate(rows):
+        if label < 0:
+            continue
+        said = {'label': class_names[label], 'score': short(score), 'bbox': bbox(box)}
+        if 'keypoints' in decoded:
+            points = decoded['keypoints'][number]
+            said['keypoints'] = _points(points, keypoint_names)
+        objects.append(said)
+    return objects
 
 
 def _points(keypoints, names: Sequence[str]):

@@ -170,12 +170,15 @@ class TrainingModel:
         self.network, self.params, self.key = network, params, key
         self.model_state, self.calls = model_state, 0
 
-    def __call__(self, images: jax.Array):
-        """Images [B, H, W, C] -> outputs; each call draws masks of its own."""
+    def __call__(self, images: jax.Array, **asked):
+        """Images [B, H, W, C] -> outputs; each call draws masks of its own.
+
+        The model is given what else is asked.
+        """
         key = jax.random.fold_in(self.key, self.calls)
         self.calls += 1
         outputs, self.model_state = self.network.train(
-            self.params, self.model_state, key, images
+            self.params, self.model_state, key, images, **asked
         )
         return outputs
 
@@ -197,9 +200,7 @@ def make_eval_step(recipe: Recipe, prepare: Callable[[Batch], Batch]) -> Callabl
     def step(params, model_state, metrics, batch: Batch):
         batch = prepare(gather(batch))
 
-        def apply(images):
-            return recipe.network.apply(params, model_state, images)
-
+        apply = functools.partial(recipe.network.apply, params, model_state)
         outputs = task.eval_outputs(apply, batch)
         losses = task.loss(outputs, batch)
         new = collection.single_from_model_output(

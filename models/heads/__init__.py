@@ -6,8 +6,16 @@ that there are no positions), and takes the list of these maps.
 """
 
 from models.heads.detector import Detector
+from models.heads.keypoint_rcnn import KeypointRCNN
 from models.heads.keypoints import KeypointHead
 from models.heads.pooled import Classifier, Regressor
 from models.heads.segmenter import Segmenter
 
-__all__ = ['Classifier', 'Detector', 'KeypointHead', 'Regressor', 'Segmenter']
+__all__ = [
+    'Classifier',
+    'Detector',
+    'KeypointHead',
+    'KeypointRCNN',
+    'Regressor',
+    'Segmenter',
+]

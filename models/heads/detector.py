@@ -53,11 +53,12 @@ class Detector(nnx.Module):
         Raises:
           ValueError: as `KeypointHead`, and for a prior outside (0, 1).
         """
-        check_at_least_one('Detector', num_classes=num_classes)
+        owner = type(self).__name__
+        check_at_least_one(owner, num_classes=num_classes)
         if not 0 < prior < 1:
-            raise ValueError(f'Detector needs prior in (0, 1); got {prior}.')
+            raise ValueError(f'{owner} needs prior in (0, 1); got {prior}.')
         options = {'dtype': dtype, 'rngs': rngs}
-        self.neck = Neck('Detector', channels, strides, fpn, output_stride, **options)
+        self.neck = Neck(owner, channels, strides, fpn, output_stride, **options)
         self.stride = self.neck.stride
         width, logit = self.neck.channels, math.log(prior / (1 - prior))
         self.heatmap = Branch(width, num_classes, logit, **options)
@@ -66,7 +67,10 @@ class Detector(nnx.Module):
 
     def __call__(self, maps):
         """List of maps -> {'heatmap': ..., 'size': ..., 'offset': ...}"""
-        merged = self.neck(maps)
+        return self.look(self.neck(maps))
+
+    def look(self, merged):
+        """The same, of the one map that all are merged into."""
         return {
             'heatmap': self.heatmap(merged),
             'size': self.size(merged),

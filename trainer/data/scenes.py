@@ -5,6 +5,7 @@ Knows outlines, colours and pixels; which label fields are asked for is not know
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from trainer.data.polygons import bounding_box, fill
 TILT = math.radians(20)  # an object is turned by no more, and keeps its look
 PLACES = 50  # tried for an object before a scene goes without it
 CORNERS = ('top_left', 'top_right', 'bottom_right', 'bottom_left')
+SIDES = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])  # of each, (y, x)
 FLIPPED_CORNERS = ((0, 1), (3, 2))
 
 
@@ -57,14 +59,18 @@ class Thing:
         return bounding_box(self.mask)
 
 
-def scatter(rng: np.random.RandomState, size: int, labels) -> list[Thing]:
+def scatter(
+    rng: np.random.RandomState, size: int, labels, make: Callable | None = None
+) -> list[Thing]:
     """Objects that do not touch, one for each label that finds room.
 
     Args:
       rng: all chance.
       size: of the square scene, pixels.
       labels: class of each object.
+      make: draws one, as `outlined` does; that, unless said.
     """
+    make = make or outlined
     things: list[Thing] = []
     largest = 0.36 if len(labels) == 1 else 0.2
     for label in labels:
@@ -72,7 +78,7 @@ def scatter(rng: np.random.RandomState, size: int, labels) -> list[Thing]:
             radius = size * rng.uniform(largest / 1.8, largest)
             centre = tuple(rng.uniform(radius, size - radius, 2))
             if all(_apart(centre, radius, other) for other in things):
-                things.append(_thing(rng, size, label, centre, radius))
+                things.append(make(rng, size, label, centre, radius))
                 break
     return things
 
@@ -80,9 +86,15 @@ def scatter(rng: np.random.RandomState, size: int, labels) -> list[Thing]:
 def quadrilateral(rng: np.random.RandomState, size: int) -> Thing:
     """Four corners, one in each quarter around the middle, in the order of CORNERS."""
     centre = rng.uniform(0.45 * size, 0.55 * size, 2)
-    sides = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])
-    corners = centre + sides * rng.uniform(0.16 * size, 0.42 * size, (4, 2))
+    corners = centre + SIDES * rng.uniform(0.16 * size, 0.42 * size, (4, 2))
     return Thing(0, tuple(centre), 0.6 * size, corners, fill(corners, size, size))
+
+
+def cornered(rng, size, label, centre, radius) -> Thing:
+    """Four corners around a centre, in the order of CORNERS, within a circle."""
+    sides = rng.uniform(0.35 * radius, 0.7 * radius, (4, 2))
+    corners = np.add(centre, SIDES * sides)
+    return Thing(int(label), centre, radius, corners, fill(corners, size, size))
 
 
 def paint(rng, size: int, channels: int, noise: int, things) -> np.ndarray:
@@ -102,7 +114,8 @@ def _apart(centre, radius, other):
     return math.dist(centre, other.centre) > radius + other.radius
 
 
-def _thing(rng, size, label, centre, radius):
+def outlined(rng, size, label, centre, radius) -> Thing:
+    """The outline of a class, tilted a little."""
     angle = rng.uniform(-TILT, TILT)
     turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
     outline = list(OUTLINES.values())[label]

@@ -72,21 +72,27 @@ class Detection(Task):
         names, shape = tuple(dataset.class_names), tuple(dataset.image_shape)
         if not names or len(shape) != 3:
             raise UserError(
-                'Detection needs images with boxes of named classes, and this data '
-                'has none; name a source of such, as Coco, or choose another task.'
+                f'{type(self).__name__} needs images with boxes of named classes, and '
+                f'this data has none; name a source of such, as Coco, or choose '
+                f'another task.'
             )
         return self.filled(class_names=names, image_size=shape[:2])
 
     @property
     def num_outputs(self) -> int:
         """C, one heat map for each class."""
+        return self.num_classes
+
+    @property
+    def num_classes(self) -> int:
+        """C; known once prepared."""
         return known(self.class_names)
 
     def loss(self, outputs: dict[str, jax.Array], batch: Batch) -> jax.Array:
         """Focal loss of the centres, and loss of the boxes at them: -> [B]."""
         self._check(outputs, batch)
         boxes, labels, crowd = batch['boxes'], batch['box_labels'], crowd_of(batch)
-        grid, classes = grid_of(self.image_size, outputs), self.num_outputs
+        grid, classes = grid_of(self.image_size, outputs), self.num_classes
         there = (labels >= 0) & ~crowd
         centres = centre_maps(grid, boxes, jnp.where(there, labels, -1), classes)
         regions = jnp.where(crowd, labels, -1)
@@ -107,7 +113,7 @@ class Detection(Task):
 
     def metrics(self, train: bool) -> type[clu.metrics.Collection]:
         """The loss; in evaluation also mAP, and that of each class."""
-        return detection_metrics(self._peaks, self.num_outputs, train)
+        return detection_metrics(self._peaks, self.num_classes, train)
 
     def evidence(self, collection: clu.metrics.Collection) -> dict[str, np.ndarray]:
         """How many objects there are of each class, [C]."""
@@ -133,20 +139,21 @@ class Detection(Task):
         return Peaks(self.image_size, self.most)
 
     def _check(self, outputs, batch: Batch) -> None:
+        name = type(self).__name__
         if 'boxes' not in batch or 'box_labels' not in batch:
             raise UserError(
-                f'Detection needs examples with boxes and box_labels; these have only '
+                f'{name} needs examples with boxes and box_labels; these have only '
                 f'{", ".join(sorted(batch))}. Name another source, or another task.'
             )
         shapes = jax.tree.map(jnp.shape, outputs)
         fits = isinstance(outputs, dict) and shapes.keys() >= set(MAPS)
         if fits:
-            wanted = {'heatmap': self.num_outputs, 'offset': 2, 'size': 2}
+            wanted = {'heatmap': self.num_classes, 'offset': 2, 'size': 2}
             cells = shapes['heatmap'][:3]
             fits = all(shapes[k] == (*cells, wanted[k]) for k in MAPS)
         if not fits:
             raise UserError(
-                f'Detection needs heatmap [B, h, w, {self.num_outputs}], offset '
-                f'[B, h, w, 2] and size [B, h, w, 2], but the model gives {shapes}; '
-                f'give it a head such as Detector.'
+                f'{name} needs heatmap [B, h, w, {self.num_classes}], offset [B, h, w, '
+                f'2] and size [B, h, w, 2], but the model gives {shapes}; give it a '
+                f'head such as Detector.'
             )

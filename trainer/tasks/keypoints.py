@@ -22,17 +22,13 @@ from trainer.centres import Grid
 from trainer.class_weights import as_numbers
 from trainer.errors import UserError
 from trainer.metrics import MeanLoss
-from trainer.metrics_keypoints import keypoint_metrics
+from trainer.metrics_keypoints import keypoint_metrics, sigmas_of
 from trainer.tasks.task import Batch, Task, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
 
 Positive = Annotated[float, Gt(0)]
-# Of nose, eyes, ears, shoulders, elbows, wrists, hips, knees and ankles:
-# https://cocodataset.org/#keypoints-eval, section 1.3.
-FACE, ARMS, LEGS = (0.026, 0.025, 0.035), (0.079, 0.072, 0.062), (0.107, 0.087, 0.089)
-COCO_SIGMAS = (FACE[0], *(s for s in (*FACE[1:], *ARMS, *LEGS) for _ in range(2)))
 
 
 @gin.register
@@ -102,21 +98,13 @@ class Keypoints(Task):
             flip_pairs=tuple(dataset.flip_pairs),
             image_size=shape[:2],
         )
-        if len(prepared.sigmas) != len(names):
-            raise UserError(
-                f'Keypoints.oks_sigmas has {len(prepared.sigmas)} numbers, but the '
-                f'data has {len(names)} keypoints; give one for each, or one number.'
-            )
+        prepared.sigmas  # noqa: B018 - refuses what does not fit
         return prepared
 
     @property
     def sigmas(self) -> tuple[float, ...]:
         """COCO's sigma of each keypoint."""
-        if self.oks_sigmas == 'coco':
-            return COCO_SIGMAS
-        if isinstance(self.oks_sigmas, tuple):
-            return self.oks_sigmas
-        return (float(self.oks_sigmas),) * len(self.keypoint_names)
+        return sigmas_of('Keypoints', self.oks_sigmas, len(self.keypoint_names))
 
     @property
     def num_outputs(self) -> int:

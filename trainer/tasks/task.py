@@ -43,8 +43,11 @@ class Task(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def num_outputs(self) -> int:
-        """How many outputs the head needs for the data; known once prepared."""
+    def num_outputs(self) -> int | tuple[int, ...]:
+        """How many outputs the head needs for the data; known once prepared.
+
+        A tuple where that is more than one number, for a head that takes one.
+        """
 
     def filled(self, **facts) -> Self:
         """A copy with fields that are not for a config, such as those of the data."""
@@ -56,7 +59,8 @@ class Task(abc.ABC):
     def train_outputs(self, apply: Callable, batch: Batch):
         """How a batch is trained: calls `apply(images)`, here once, gives the outputs.
 
-        A task may override it, to look twice at each image for example.
+        A task may override it, to look twice at each image for example, or to ask its
+        head for more, `apply(images, regions=...)`.
         """
         return apply(batch['image'])
 

@@ -31,7 +31,8 @@ class Shapes(Source):
       kind: the label fields: 'label' (one object), 'labels' (which classes are there),
         'target' (x, y and radius of a circle, in sizes of the image), 'segmentation',
         'boxes' (several objects), 'keypoints' (the corners of a quadrilateral, with its
-        box), or 'everything': boxes, segmentation, and as keypoints the boxes' corners.
+        box), 'poses' (those of several quadrilaterals, each with its box), or
+        'everything': boxes, segmentation, and as keypoints the boxes' corners.
       size: side, pixels.
       channels: 3 for colour, 1 for grey.
       num_classes: the first so many of circle, square, triangle, star, cross.
@@ -44,7 +45,14 @@ class Shapes(Source):
     """
 
     kind: Literal[
-        'label', 'labels', 'target', 'segmentation', 'boxes', 'keypoints', 'everything'
+        'label',
+        'labels',
+        'target',
+        'segmentation',
+        'boxes',
+        'keypoints',
+        'poses',
+        'everything',
     ] = 'label'
     size: Annotated[int, Ge(16)] = 64
     channels: Literal[1, 3] = 3
@@ -114,13 +122,13 @@ class Drawn(Examples):
         kind = self.shapes.kind
         if kind == 'target':
             self.target_names = ('x', 'y', 'radius')
-        elif kind == 'keypoints':
+        elif kind in ('keypoints', 'poses'):
             self.class_names = ('quadrilateral',)
         elif kind != 'segmentation':
             self.class_names = names
         if kind in ('segmentation', 'everything'):
             self.segmentation_names = ('background', *names)
-        if kind in ('keypoints', 'everything'):
+        if kind in ('keypoints', 'poses', 'everything'):
             self.keypoint_names = scenes.CORNERS
             self.flip_pairs = scenes.FLIPPED_CORNERS
 
@@ -137,6 +145,8 @@ class Drawn(Examples):
             labels = np.flatnonzero(rng.uniform(size=classes) < 0.5)
         else:
             count = rng.randint(1, self.shapes.max_objects + 1)
+            if kind == 'poses':
+                return scenes.scatter(rng, size, [0] * count, scenes.cornered)
             labels = rng.randint(classes, size=count)
         return scenes.scatter(rng, size, labels)
 
@@ -162,7 +172,7 @@ class Drawn(Examples):
         kind = self.shapes.kind
         boxes = [thing.box for thing in things]
         keypoints = None
-        if kind == 'keypoints':
+        if kind in ('keypoints', 'poses'):
             keypoints = [_visible(thing.corners) for thing in things]
         elif kind == 'everything':
             keypoints = [_visible(_corners(box)) for box in boxes]

@@ -1,4 +1,4 @@
-"""One backbone serves all five tasks; each task's own file is all that knows it."""
+"""One backbone serves every task; each task's own file is all that knows it."""
 
 import functools
 
@@ -10,6 +10,7 @@ from models import (
     Classifier,
     Detector,
     KeypointHead,
+    KeypointRCNN,
     Net,
     Regressor,
     ResNet,
@@ -22,6 +23,7 @@ from trainer.experiment import load
 from trainer.network import make_network
 from trainer.tasks.classification import Classification
 from trainer.tasks.detection import Detection
+from trainer.tasks.keypoint_detection import KeypointDetection
 from trainer.tasks.keypoints import Keypoints
 from trainer.tasks.multilabel import MultiLabel
 from trainer.tasks.regression import Regression
@@ -36,6 +38,7 @@ TASKS = {
     'segmentation': (Segmentation(dice=1.0), Segmenter, FPN),
     'keypoints': (Keypoints(flip_test=True), KeypointHead, FPN),
     'boxes': (Detection(), Detector, FPN),
+    'poses': (KeypointDetection(), KeypointRCNN, {**FPN, 'depth': 1, 'width': 16}),
 }
 
 
@@ -57,9 +60,7 @@ def test_one_backbone_serves_every_task(kind):
     def look(key, batch):
         params, state = network.init(key)
 
-        def apply(images):
-            return network.apply(params, state, images)
-
+        apply = functools.partial(network.apply, params, state)
         outputs = task.eval_outputs(apply, batch)
         losses = task.loss(outputs, batch)
         given = {**batch, 'outputs': outputs, 'losses': losses}
