@@ -14,6 +14,7 @@ from models import (
     Detector,
     EfficientNet,
     KeypointHead,
+    KeypointRCNN,
     Net,
     Regressor,
     ResNet,
@@ -104,6 +105,21 @@ def test_a_detector_gives_three_maps_of_one_size(backbone, shape):
         'offset': (2, *sides, 2),
     }
     assert {maps.dtype for maps in outputs.values()} == {jnp.dtype('float32')}
+
+
+@pytest.mark.parametrize('shape', SHAPES)
+@pytest.mark.parametrize('backbone', PLACED)
+def test_a_keypoint_rcnn_looks_into_regions_of_any_map(backbone, shape):
+    channels, strides, maps = seen(backbone, shape)
+    make = functools.partial(KeypointRCNN, channels, (3, 4), depth=1, width=8)
+    model = nnx.eval_shape(lambda: make(strides=strides, rngs=make_rngs(0)))
+    regions = jnp.zeros((2, 5, 4))
+    outputs = nnx.eval_shape(
+        lambda model, maps: model(maps, regions=lambda _: regions), model, maps
+    )
+    assert outputs['points'].shape == (2, 5, 56, 56, 4)
+    sides = [math.ceil(side / model.stride) for side in shape[:2]]
+    assert outputs['heatmap'].shape == (2, *sides, 3)
 
 
 @pytest.mark.parametrize('head', [KeypointHead, Detector])

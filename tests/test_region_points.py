@@ -8,7 +8,7 @@ import pytest
 from tests.detection_cases import make_boxes
 from trainer.coco_scores import box_iou
 from trainer.losses_detection import overlap
-from trainer.region_points import assigned, point_loss, read
+from trainer.region_points import assigned, padded, point_loss, read
 
 SIZE, POINTS = 12, 3
 
@@ -72,8 +72,10 @@ def test_the_loss_is_the_divergence_from_where_keypoints_are():
     logs = np.asarray(jax.nn.log_softmax(logits.reshape(2, 4, -1, POINTS), axis=2))
     logs = logs.reshape(wanted.shape)
     parts = np.where(wanted > 0, wanted * (np.log(np.maximum(wanted, 1e-30)) - logs), 0)
-    expected = parts.sum(axis=(2, 3)).mean(axis=(1, 2))
+    expected = parts.sum(axis=(2, 3)).mean(axis=(1, 2)) / np.log(SIZE * SIZE)
     np.testing.assert_allclose(point_loss(logits, regions, keypoints), expected, 1e-4)
+    even = point_loss(np.zeros_like(logits), regions, keypoints)
+    assert (even < 1).all() and (even > 0.7).all()  # less what four cells share
     exact = np.log(np.maximum(wanted, 1e-12)).astype(np.float32)
     np.testing.assert_allclose(point_loss(exact, regions, keypoints), 0, atol=1e-4)
 
@@ -88,6 +90,12 @@ def test_what_is_not_labelled_or_outside_counts_nowhere():
     np.testing.assert_allclose(point_loss(logits, regions, hidden), alone, rtol=1e-5)
     nothing = point_loss(logits, regions, np.zeros_like(keypoints))
     np.testing.assert_array_equal(nothing, 0)
+
+
+def test_boxes_are_padded_by_a_share_of_their_sides():
+    boxes = np.float32([[[2, 4, 6, 14]]])
+    np.testing.assert_allclose(padded(boxes, 0.25), [[[1, 1.5, 7, 16.5]]])
+    np.testing.assert_array_equal(padded(boxes, 0.0), boxes)
 
 
 def test_gradients_stay_finite_where_a_region_is_nothing():
@@ -109,7 +117,7 @@ def test_a_place_is_read_between_the_cells():
     found = read(np.log(np.maximum(wanted, 1e-9)).astype(np.float32), regions)
     sides = (regions[..., 2:] - regions[..., :2])[..., ::-1]
     apart = np.abs(found[..., :2] - keypoints[..., :2]) / sides[:, :, None] * SIZE
-    assert apart.max() < 0.15  # of a cell
+    assert apart.max() < 0.16  # of a cell: the parabola through a tent errs by so much
     np.testing.assert_allclose(found[..., 2], wanted.max(axis=(2, 3)), atol=1e-4)
 
 

@@ -15,10 +15,9 @@ from trainer.coco_scores import average_precision, match
 from trainer.collected import Collected
 from trainer.metrics import MeanLoss
 from trainer.metrics_detection import ROWS, Scores, detection_scores, found_rows
-from trainer.metrics_keypoints import MOST, similarity
+from trainer.metrics_keypoints import MOST, named, similarity
 
 Rows = dict[str, np.ndarray]
-PARTS = {'': slice(None), '50': 0, '75': 5}  # of thresholds from 0.5 to 0.95
 
 
 @functools.cache
@@ -62,13 +61,8 @@ def keypoint_scores(rows: Rows, num_classes: int, sigmas: Sequence[float]) -> Sc
       sigmas: see `similarity`.
     """
     classes = (class_precision(rows, label, sigmas) for label in range(num_classes))
-    of_classes = [precision for precision in classes if precision is not None]
-    if not of_classes:
-        return {f'keypoint_ap{name}': None for name in PARTS}
-    mean = np.mean(of_classes, axis=0)
-    return {
-        f'keypoint_ap{name}': float(mean[part].mean()) for name, part in PARTS.items()
-    }
+    known = [precision for precision in classes if precision is not None]
+    return named(np.mean(known, axis=0) if known else None, 'keypoint_ap')
 
 
 def class_precision(

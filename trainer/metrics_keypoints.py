@@ -109,11 +109,20 @@ def keypoint_precision(rows: Rows, sigmas: Sequence[float]) -> Scores:
         alike = similarity(found, keypoints, boxes, areas, sigmas)
         scores = found[..., 2].mean(axis=-1, dtype=np.float64)
         matches.append(match(alike, scores, ignored, crowd, most=MOST))
-    ap = average_precision(matches)
-    parts = {'ap': slice(None), 'ap50': 0, 'ap75': 5}  # of thresholds from 0.5 to 0.95
-    if ap is None:
+    return named(average_precision(matches), 'ap')
+
+
+def named(precision: np.ndarray | None, name: str) -> Scores:
+    """COCO's means of a precision at each threshold: `ap`, `ap50` and `ap75`.
+
+    Args:
+      precision: [T], at thresholds from 0.5 to 0.95; None where nothing is known.
+      name: 'ap', or what a score is called in its place.
+    """
+    parts = {name: slice(None), f'{name}50': 0, f'{name}75': 5}
+    if precision is None:
         return dict.fromkeys(parts)
-    return {name: float(np.mean(ap[part])) for name, part in parts.items()}
+    return {name: float(np.mean(precision[part])) for name, part in parts.items()}
 
 
 def sigmas_of(
@@ -127,10 +136,12 @@ def sigmas_of(
       num_keypoints: K.
 
     Raises:
-      UserError: there are more of them, or fewer, than keypoints.
+      UserError: there are more of them, or fewer, than keypoints, or another word.
     """
     if not isinstance(said, str | Sequence):
         return (float(said),) * num_keypoints
+    if isinstance(said, str) and said != 'coco':
+        raise UserError(f"{owner}.oks_sigmas is {said!r}; give numbers, or 'coco'.")
     sigmas = COCO_SIGMAS if said == 'coco' else tuple(said)
     if len(sigmas) != num_keypoints:
         raise UserError(

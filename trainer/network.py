@@ -6,8 +6,6 @@ nothing of tasks, optimizers or files.
 """
 
 import dataclasses
-import functools
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,10 +15,9 @@ from flax import nnx
 
 from models.streams import make_rngs
 from trainer.errors import UserError
+from trainer.told import with_facts
 
 Arrays = dict[str, jax.Array]
-# What heads call the number that the task tells them.
-TOLD = ('num_outputs', 'num_classes', 'num_keypoints', 'num_targets')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Network:
         """
         streams = _fold_streams(self.streams, key)
         model = self._merge(self.train_graph, params, model_state, streams)
-        outputs = model(images, **asked)
+        outputs = _called(model, images, asked)
         _, _, _, rest = _split(model)
         return outputs, flatten(rest)
 
@@ -89,7 +86,7 @@ class Network:
         self, params: Arrays, model_state: Arrays, images: jax.Array, **asked
     ) -> Any:
         """Applies the model in evaluation mode; nothing in it is random."""
-        return self.eval_model(params, model_state)(images, **asked)
+        return _called(self.eval_model(params, model_state), images, asked)
 
     def eval_model(self, params: Arrays, model_state: Arrays) -> nnx.Module:
         """The NNX module itself, in evaluation mode, around the given arrays."""
@@ -122,7 +119,7 @@ def make_network(
       UserError: the model refuses its arguments, or they contradict the data.
     """
     facts = {'input_shape': tuple(input_shape), 'num_outputs': num_outputs}
-    make = _with_facts(model, facts)
+    make = with_facts(model, facts)
     try:
         module = nnx.eval_shape(lambda: make(rngs=make_rngs(0)))
     except (ValueError, TypeError) as error:
@@ -189,48 +186,17 @@ def _fold_streams(streams: nnx.State, key: jax.Array) -> nnx.State:
     return nnx.from_flat_state(zip(flat.paths, leaves, strict=True))
 
 
-def _with_facts(model: Callable, facts: Mapping[str, Any]) -> Callable:
-    """The model with what the data says, after checking that the config agrees."""
-    _refuse_contradictions(model, facts)
-    accepted = _parameters(model)
-    known = {key: value for key, value in facts.items() if key in accepted}
-    return functools.partial(_strip(model), **known)
-
-
-def _parameters(model: Callable) -> Mapping[str, inspect.Parameter]:
-    """What a function or class takes; NNX's metaclass hides a class's own signature."""
-    function = model.func if isinstance(model, functools.partial) else model
-    if inspect.isclass(function):
-        function = function.__init__
-    return inspect.signature(function).parameters
-
-
-def _bound(model: Callable):
-    """Yields (name, partial) for a partial and the partials inside it."""
-    if isinstance(model, functools.partial):
-        yield getattr(model.func, '__name__', str(model.func)), model
-        for value in model.keywords.values():
-            yield from _bound(value)
-
-
-def _refuse_contradictions(model: Callable, facts: Mapping[str, Any]) -> None:
-    outputs = facts['num_outputs']
-    for name, partial in _bound(model):
-        for key in TOLD:
-            value = partial.keywords.get(key, outputs)
-            if value != outputs:
-                raise UserError(
-                    f'{name}.{key} is {value}, but the data has {outputs}; '
-                    f'remove the binding: it follows the data.'
-                )
-
-
-def _strip(model: Any) -> Any:
-    """The same partials without what the data says (already found to agree)."""
-    if not isinstance(model, functools.partial):
-        return model
-    keywords = {k: _strip(v) for k, v in model.keywords.items() if k not in TOLD}
-    return functools.partial(model.func, *model.args, **keywords)
+def _called(model: nnx.Module, images: jax.Array, asked: Mapping[str, Any]) -> Any:
+    """What a model gives; one that does not know what a task asks is refused."""
+    try:
+        return model(images, **asked)
+    except TypeError as error:
+        if not asked or 'unexpected keyword' not in str(error):
+            raise
+        raise UserError(
+            f'The task asks the model for {", ".join(asked)}, which it does not know '
+            f'({_first_line(error)}); give it a head that does, or another task.'
+        ) from error
 
 
 def _check_outputs(network: Network, facts: Mapping) -> None:

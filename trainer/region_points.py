@@ -5,6 +5,7 @@ are fixed and everything runs inside the jitted step. Knows no task and no net.
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,14 @@ from jax.scipy.special import entr
 from trainer import centres, heat_maps
 from trainer.losses_detection import overlap
 
-THIN = 1e-6  # pixels, below which no side of a region is taken to be
+THIN = 1e-6  # pixels, below which no side of a region is taken to be, to divide by it
+
+
+def padded(boxes: jax.Array, share: float) -> jax.Array:
+    """Boxes [..., 4] grown by a share of their sides beyond each of these."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    more = share * (high - low)
+    return jnp.concatenate([low - more, high + more], axis=-1)
 
 
 def assigned(
@@ -38,9 +46,10 @@ def point_loss(points: jax.Array, regions: jax.Array, keypoints: jax.Array):
     """How far the maps of regions are from saying where keypoints are: -> [B].
 
     The cross-entropy over the S x S cells (He et al. 2017, section 5), in float32, less
-    the least that it can be. Where the paper has one cell as the target, the four
-    around a keypoint share it here, so that nothing is lost by rounding. The mean over
-    what is labelled and lies in its region.
+    the least that it can be, in units of `log(S * S)`, what it costs to know nothing.
+    Where the paper has one cell as the target, the four around a keypoint share it
+    here, so that nothing is lost by rounding. The mean over what is labelled and lies
+    in its region.
 
     Args:
       points: logits [B, R, S, S, K].
@@ -49,13 +58,17 @@ def point_loss(points: jax.Array, regions: jax.Array, keypoints: jax.Array):
         visibility 0 where there is none.
     """
     size, logits = points.shape[2], points.astype(jnp.float32)
-    low, sides = _corner_and_sides(regions)
+    low = regions[..., :2]
+    sides = jnp.maximum(regions[..., 2:] - low, THIN)
     places = (keypoints[..., 1::-1] - low[:, :, None]) / sides[:, :, None] * size
     inside = jnp.all((places >= 0) & (places <= size), axis=-1)
     rows, columns = _shares(places[..., 0], size), _shares(places[..., 1], size)
-    said = jnp.einsum('brkh,brkw,brhwk->brk', rows, columns, logits)
+    # In full: on accelerators products of float32 are rounded to less otherwise.
+    exact = {'precision': jax.lax.Precision.HIGHEST}
+    said = jnp.einsum('brkh,brkw,brhwk->brk', rows, columns, logits, **exact)
     least = jnp.sum(entr(rows) + entr(columns), axis=-1)
     losses = jax.nn.logsumexp(logits, axis=(2, 3)) - said - least
+    losses = losses / math.log(size * size)
     counted = inside & (keypoints[..., 2] > 0)
     total = jnp.sum(jnp.where(counted, losses, 0), axis=(1, 2))
     return total / jnp.maximum(jnp.sum(counted, axis=(1, 2)), 1)
@@ -75,7 +88,7 @@ def read(points: jax.Array, regions: jax.Array) -> jax.Array:
     found = heat_maps.Peaks((size, size))(heights)
     found = found.reshape(batch, count, num_keypoints, 3)
     certain = 1 / jnp.sum(heights, axis=(1, 2)).reshape(batch, count, -1, 1)
-    low, sides = _corner_and_sides(regions)
+    low, sides = regions[..., :2], regions[..., 2:] - regions[..., :2]
     places = low[:, :, None, ::-1] + found[..., :2] / size * sides[:, :, None, ::-1]
     return jnp.concatenate([places, certain], axis=-1)
 
@@ -87,29 +100,26 @@ class Instances:
     Attributes:
       image_size: (height, width), pixels.
       most: boxes that are read of an image, at most.
+      padding: how far beyond its box each region reaches, in sides of the box.
     """
 
     image_size: tuple[int, int]
     most: int
+    padding: float = 0.0
 
     def __call__(self, outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """What `centres.Peaks` gives, and `keypoints` [B, K, points, 3].
 
         Args:
-          outputs: of a detector, and `points` of regions whose first K are its boxes;
-            where there is no box, keypoints are 0.
+          outputs: of a detector, and `points` of regions whose first K are its boxes,
+            padded; where there is no box, keypoints are 0.
         """
         found = centres.Peaks(self.image_size, self.most)(outputs)
         boxes = found['boxes']
-        keypoints = read(outputs['points'][:, : boxes.shape[1]], boxes)
+        points = outputs['points'][:, : boxes.shape[1]]
+        keypoints = read(points, padded(boxes, self.padding))
         there = found['box_labels'][..., None, None] >= 0
         return {**found, 'keypoints': jnp.where(there, keypoints, 0)}
-
-
-def _corner_and_sides(regions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(y, x) of the low corner, and (height, width): two of [B, R, 2]."""
-    low = regions[..., :2]
-    return low, jnp.maximum(regions[..., 2:] - low, THIN)
 
 
 def _shares(places: jax.Array, count: int) -> jax.Array:

@@ -2,7 +2,8 @@
 
 A head is called as `Head(channels, num_outputs, strides=, dtype=, rngs=)`, with the
 channels and strides of all maps of a backbone, fine to coarse (a stride of None says
-that there are no positions), and takes the list of these maps.
+that there are no positions), and takes the list of these maps, and by name what a task
+asks for beside.
 """
 
 from models.heads.detector import Detector

@@ -59,12 +59,7 @@ class KeypointRCNN(Detector):
           ValueError: as `Detector`; and for a task that has no keypoints, for none at
             all, and for a depth or width below 1.
         """
-        if not isinstance(num_outputs, Sequence) or len(num_outputs) != 2:
-            raise ValueError(
-                f'KeypointRCNN needs a task with classes and keypoints, such as '
-                f'@KeypointDetection(); this one asks for {num_outputs} outputs alone.'
-            )
-        num_classes, num_keypoints = num_outputs
+        num_classes, num_keypoints = _both(num_outputs)
         sizes = {'num_keypoints': num_keypoints, 'depth': depth, 'width': width}
         check_at_least_one('KeypointRCNN', **sizes)
         options = {'dtype': dtype, 'rngs': rngs}
@@ -90,6 +85,16 @@ class KeypointRCNN(Detector):
         boxes = regions(found)
         points = self.points(crop(merged, boxes / self.stride, CROP))
         return {**found, 'regions': boxes, 'points': points}
+
+
+def _both(num_outputs) -> tuple[int, int]:
+    """The number of classes, and that of keypoints."""
+    if not isinstance(num_outputs, Sequence) or len(num_outputs) != 2:
+        raise ValueError(
+            f'KeypointRCNN needs a task with classes and keypoints, such as '
+            f'@KeypointDetection(); this one asks for {num_outputs} outputs alone.'
+        )
+    return num_outputs
 
 
 class RegionBranch(nnx.Module):

@@ -90,6 +90,16 @@ def quadrilateral(rng: np.random.RandomState, size: int) -> Thing:
     return Thing(0, tuple(centre), 0.6 * size, corners, fill(corners, size, size))
 
 
+def outlined(rng, size, label, centre, radius) -> Thing:
+    """The outline of a class, tilted a little."""
+    angle = rng.uniform(-TILT, TILT)
+    turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
+    outline = list(OUTLINES.values())[label]
+    outline = outline / np.linalg.norm(outline, axis=-1).max()
+    corners = centre + radius * outline @ turn
+    return Thing(int(label), centre, radius, corners, fill(corners, size, size))
+
+
 def cornered(rng, size, label, centre, radius) -> Thing:
     """Four corners around a centre, in the order of CORNERS, within a circle."""
     sides = rng.uniform(0.35 * radius, 0.7 * radius, (4, 2))
@@ -112,13 +122,3 @@ def paint(rng, size: int, channels: int, noise: int, things) -> np.ndarray:
 
 def _apart(centre, radius, other):
     return math.dist(centre, other.centre) > radius + other.radius
-
-
-def outlined(rng, size, label, centre, radius) -> Thing:
-    """The outline of a class, tilted a little."""
-    angle = rng.uniform(-TILT, TILT)
-    turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
-    outline = list(OUTLINES.values())[label]
-    outline = outline / np.linalg.norm(outline, axis=-1).max()
-    corners = centre + radius * outline @ turn
-    return Thing(int(label), centre, radius, corners, fill(corners, size, size))

@@ -88,7 +88,7 @@ class Extended(Task):
         return getattr(self.task, 'weights', None)
 
     @property
-    def num_outputs(self) -> int:
+    def num_outputs(self) -> int | tuple[int, ...]:
         """As many as the task needs."""
         return self.task.num_outputs
 

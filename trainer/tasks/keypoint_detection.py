@@ -20,12 +20,14 @@ from trainer.errors import UserError
 from trainer.metrics_detection import crowd_of, detection_metrics
 from trainer.metrics_instances import instance_metrics
 from trainer.metrics_keypoints import sigmas_of
-from trainer.region_points import Instances, assigned, point_loss
+from trainer.region_points import Instances, assigned, padded, point_loss
 from trainer.tasks.detection import Detection
 from trainer.tasks.task import Batch, known
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Dataset
+
+Positive = Annotated[float, Gt(0)]
 
 
 @gin.register
@@ -37,13 +39,15 @@ class KeypointDetection(Detection):
     what `Detection` needs. Outputs have `regions` [B, R, 4] and `points` [B, R, S, S,
     K] beside a detector's: logits of where each keypoint is in a region, such as a
     `KeypointRCNN` gives of the regions it is asked for: the likeliest boxes, and, where
-    labels are known, those of the objects.
+    labels are known, those of the objects, all padded.
 
     Attributes:
       keypoint_weight: how much keypoints count beside boxes.
       proposals: boxes of an image that are looked into in training, at most, beside
         those of the objects.
       most: boxes that are found in an image, at most; COCO scores 20 with keypoints.
+      padding: how far beyond its box a region reaches, in sides of the box, since a
+        keypoint may lie on its edge; the paper has 0.
       oks_sigmas: as in `Keypoints`.
       keypoint_names: filled in by `prepare`.
 
@@ -54,9 +58,8 @@ class KeypointDetection(Detection):
     keypoint_weight: Annotated[float, Ge(0)] = 1.0
     proposals: Annotated[int, Ge(1)] = 16
     most: Annotated[int, Ge(1)] = 20
-    oks_sigmas: (
-        Annotated[float, Gt(0)] | Sequence[Annotated[float, Gt(0)]] | Literal['coco']
-    ) = 0.05
+    padding: Annotated[float, Ge(0)] = 0.125
+    oks_sigmas: Positive | Sequence[Positive] | Literal['coco'] = 0.05
     keypoint_names: tuple[str, ...] = dataclasses.field(default=(), init=False)
 
     best: ClassVar[tuple[str, str]] = ('keypoint_ap', 'max')
@@ -99,7 +102,10 @@ class KeypointDetection(Detection):
         return apply(batch['image'], regions=self._regions(batch, self.proposals))
 
     def eval_outputs(self, apply: Callable, batch: Batch):
-        """Looks into all boxes that are found; for the loss, into the objects' too."""
+        """Looks into all boxes that are found; for the loss, into the objects' too.
+
+        So the loss is of more regions than in training.
+        """
         return apply(batch['image'], regions=self._regions(batch, self.most))
 
     def loss(self, outputs: dict[str, jax.Array], batch: Batch) -> jax.Array:
@@ -108,7 +114,8 @@ class KeypointDetection(Detection):
         keypoints = self.field(batch, 'keypoints')
         self._check_points(outputs, keypoints)
         there = (batch['box_labels'] >= 0) & ~crowd_of(batch)
-        which, good = assigned(outputs['regions'], batch['boxes'], there)
+        boxes = padded(batch['boxes'], self.padding)
+        which, good = assigned(outputs['regions'], boxes, there)
         wanted = jax.vmap(lambda rows, at: rows[at])(keypoints, which)
         wanted = jnp.where(good[..., None, None], wanted, 0)
         points = point_loss(outputs['points'], outputs['regions'], wanted)
@@ -129,7 +136,7 @@ class KeypointDetection(Detection):
 
     @property
     def _instances(self) -> Instances:
-        return Instances(self.image_size, self.most)
+        return Instances(self.image_size, self.most, self.padding)
 
     def _regions(self, batch: Batch, most: int) -> Callable:
         """What a head is to look into, as a function of what its detector says."""
@@ -138,7 +145,7 @@ class KeypointDetection(Detection):
         def regions(outputs):
             found = peaks(jax.lax.stop_gradient(outputs))['boxes']
             given = [batch['boxes']] if 'boxes' in batch else []
-            return jnp.concatenate([found, *given], axis=1)
+            return padded(jnp.concatenate([found, *given], axis=1), self.padding)
 
         return regions
 
