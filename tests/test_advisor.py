@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import threading
 import time
 
 import jax
@@ -79,6 +80,7 @@ def test_waiting_beside_a_busy_device_costs_nothing():
             clock.sent(x)
             time.sleep(0.001)
             jax.block_until_ready(clock.next(iter([x])))
+        clock.settle()
         waited = clock.read(8)['perf/input_wait']
     assert waited < 0.5
 
@@ -126,6 +128,40 @@ def test_one_bad_interval_at_the_start_is_no_news(capsys):
     advisor.consider(figures, 10)
     advisor.consider(figures, 10)
     assert capsys.readouterr().err.count('waits for data') == 1
+
+
+class Step:
+    """What a step makes, that ends when it is told to."""
+
+    def __init__(self):
+        self.ended = threading.Event()
+
+    def block_until_ready(self):
+        self.ended.wait()
+
+
+def test_steps_count_when_they_have_ended_and_not_when_they_are_sent_off():
+    first, second, third = Step(), Step(), Step()
+    with contextlib.closing(Stopwatch()) as clock:
+        clock.sent(first)
+        clock.sent(second)
+        assert clock.read(8) == {}
+        first.ended.set()
+        while not clock.lasted:
+            time.sleep(0.001)
+        time.sleep(0.05)  # in which the second is under way
+        figures = clock.read(8)
+        assert figures['perf/images_per_second'] * figures[
+            'perf/step_ms'
+        ] == pytest.approx(8000)
+        second.ended.set()
+        clock.settle()
+        assert clock.read(8)['perf/step_ms'] >= 50
+        clock.sent(third)
+        clock.restart()
+        third.ended.set()
+        clock.settle()
+        assert clock.read(8) == {}
 
 
 def test_no_step_has_no_speed():

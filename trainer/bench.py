@@ -98,6 +98,7 @@ def measure(job: Job, programs: tuple, state: TrainState, stop, seconds: float) 
         clock.restart()
         until = Until(seconds, stop)
         state, steps = take(*programs, state, batches, clock, until)
+        clock.settle()
         figures = clock.read(job.experiment.train_data.batch)
     named = {name.removeprefix('perf/'): value for name, value in figures.items()}
     return {'steps': steps, **named}

@@ -15,7 +15,7 @@ from trainer.coco_scores import average_precision, match
 from trainer.collected import Collected
 from trainer.metrics import MeanLoss
 from trainer.metrics_detection import ROWS, Scores, detection_scores, found_rows
-from trainer.metrics_keypoints import MOST, named, similarity
+from trainer.metrics_keypoints import MOST, coco_means, similarity
 
 Rows = dict[str, np.ndarray]
 
@@ -62,7 +62,7 @@ def keypoint_scores(rows: Rows, num_classes: int, sigmas: Sequence[float]) -> Sc
     """
     classes = (class_precision(rows, label, sigmas) for label in range(num_classes))
     known = [precision for precision in classes if precision is not None]
-    return named(np.mean(known, axis=0) if known else None, 'keypoint_ap')
+    return coco_means(np.mean(known, axis=0) if known else None, 'keypoint_ap')
 
 
 def class_precision(

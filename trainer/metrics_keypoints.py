@@ -109,10 +109,10 @@ def keypoint_precision(rows: Rows, sigmas: Sequence[float]) -> Scores:
         alike = similarity(found, keypoints, boxes, areas, sigmas)
         scores = found[..., 2].mean(axis=-1, dtype=np.float64)
         matches.append(match(alike, scores, ignored, crowd, most=MOST))
-    return named(average_precision(matches), 'ap')
+    return coco_means(average_precision(matches), 'ap')
 
 
-def named(precision: np.ndarray | None, name: str) -> Scores:
+def coco_means(precision: np.ndarray | None, name: str) -> Scores:
     """COCO's means of a precision at each threshold: `ap`, `ap50` and `ap75`.
 
     Args:

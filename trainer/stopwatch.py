@@ -16,10 +16,11 @@ from trainer.phases import Phases
 
 
 class Stopwatch:
-    """Seconds of the loop, of those in which the device waited for data, and of steps.
+    """How long steps took from one end to the next, and waited for data meanwhile.
 
-    A wait for a batch counts from the end of the last step that was sent off: as long
-    as the device is busy, nothing is lost.
+    All figures are of steps that have ended: those that are under way, two at most,
+    count when they end. A wait for a batch counts from the end of the last step that
+    was sent off: as long as the device is busy, nothing is lost.
 
     Args:
       phases: is told of all that waiting, as 'input'.
@@ -31,18 +32,19 @@ class Stopwatch:
         self.phases, self.ideal = phases or Phases(quiet=True), ideal
         self._sent = queue.SimpleQueue()
         self._pending, self._lock = 0, threading.Lock()
-        self._ended = time.perf_counter()
+        self._ended, self._round = time.perf_counter(), 0
         self.restart()
         threading.Thread(target=self._follow, daemon=True).start()
 
     def restart(self) -> None:
-        """Forgets what was measured, and what was done since by others."""
-        self._begin()
-        self._resumed = self.started
+        """Forgets what was measured, what others did since, and steps under way."""
+        with self._lock:
+            self._begin()
+            self._resumed, self._late = time.perf_counter(), 0.0
+            self._round += 1
 
     def _begin(self) -> None:
-        self.started, self.waited, self.steps = time.perf_counter(), 0.0, 0
-        self.busy, self.finished, self.lasted = 0.0, 0, []
+        self.waited, self.busy, self.lasted = 0.0, 0.0, []
 
     def next(self, batches):
         """The next batch, the time counted that the device waited for it."""
@@ -51,17 +53,23 @@ class Stopwatch:
         arrived = time.perf_counter()
         with self._lock:
             if not self._pending:
-                lost = arrived - max(asked, self._ended)
-                self.waited += lost
-                self.phases.add('input', lost)
+                late = arrived - max(asked, self._ended)
+                self._late += late
+                self.phases.add('input', late)
         return batch
 
     def sent(self, made: jax.Array, steps: int = 1) -> None:
         """Notes that steps were sent off, whose last makes an array."""
-        self.steps += steps
         with self._lock:
             self._pending += 1
-        self._sent.put((time.perf_counter(), made, steps))
+            late, self._late = self._late, 0.0
+        self._sent.put((time.perf_counter(), made, steps, late, self._round))
+
+    def settle(self) -> None:
+        """Waits until all steps that were sent off have been seen to end."""
+        seen = threading.Event()
+        self._sent.put(seen)
+        seen.wait()
 
     def close(self) -> None:
         """Ends the thread."""
@@ -70,41 +78,47 @@ class Stopwatch:
     def read(self, batch_size: int) -> dict[str, float]:
         """Figures since the last reading, under their metric names; starts anew.
 
-        Empty where no step was begun since: the first one of a run is not counted.
+        Empty where no step has ended since: the first one of a run is not counted.
         """
-        seconds = max(time.perf_counter() - self.started, 1e-9)
-        steps, waited = self.steps, self.waited
-        device = self.busy / self.finished if self.finished else 0.0
-        lasted = self.lasted
-        self._begin()
-        if not steps:
+        with self._lock:
+            waited, busy, lasted = self.waited, self.busy, self.lasted
+            self._begin()
+        if not lasted:
             return {}
+        steps, seconds = len(lasted), max(sum(lasted), 1e-9)
+        several = lasted if steps > 1 else 2 * lasted
+        shares = statistics.quantiles(several, n=20, method='inclusive')
         figures = {
             'perf/images_per_second': steps * batch_size / seconds,
             'perf/step_ms': 1000 * seconds / steps,
-            'perf/device_ms': 1000 * device,
+            'perf/device_ms': 1000 * busy / steps,
             'perf/input_wait': waited / seconds,
+            'perf/step_ms_p50': 1000 * shares[9],
+            'perf/step_ms_p95': 1000 * shares[18],
         }
-        if lasted:
-            several = lasted if len(lasted) > 1 else 2 * lasted
-            shares = statistics.quantiles(several, n=20, method='inclusive')
-            figures['perf/step_ms_p50'] = 1000 * shares[9]
-            figures['perf/step_ms_p95'] = 1000 * shares[18]
         if self.ideal is not None:
             figures['perf/mfu'] = self.ideal * steps / seconds
         return figures
 
     def _follow(self):
         while (sent := self._sent.get()) is not None:
-            at, made, steps = sent
+            if isinstance(sent, threading.Event):
+                sent.set()
+                continue
             try:
-                made.block_until_ready()
+                sent[1].block_until_ready()
             except Exception:  # the loop meets it too, and says so
                 return
-            now = time.perf_counter()
             with self._lock:
-                self.busy += now - max(at, self._ended)
-                whole = now - max(self._resumed, self._ended)
-                self.lasted += [whole / steps] * steps
-                self.finished += steps
-                self._ended, self._pending = now, self._pending - 1
+                self._note(time.perf_counter(), *sent)
+
+    def _note(self, now: float, at: float, made, steps: int, late: float, of: int):
+        """Counts steps that ended now, unless they were sent off before a restart."""
+        if of == self._round:
+            whole = now - max(self._resumed, self._ended)
+            self.lasted += [whole / steps] * steps
+            self.busy += now - max(at, self._ended)
+            self.waited += late
+        else:
+            self._resumed = now
+        self._ended, self._pending = now, self._pending - 1
