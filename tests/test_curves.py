@@ -30,7 +30,8 @@ def test_a_line_for_each_seed(tmp_path, monkeypatch, capsys):
 
 def test_the_pictures_in_the_documentation_are_whole_and_small():
     found = sorted((ROOT / 'docs/curves').glob('*.svg'))
-    assert len(found) == 5
+    assert len(found) == 6
     for path in found:
+        assert (ROOT / f'configs/{path.stem}.gin').is_file()
         assert path.stat().st_size < 10_000
         assert len(ElementTree.parse(path).getroot().findall(SVG)) == 8

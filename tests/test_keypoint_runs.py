@@ -149,6 +149,7 @@ def test_a_model_that_knows_no_regions_is_refused(job):
     assert '\n' not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_eight_devices_learn_what_one_does(tmp_path):
     bindings = [*SMALL, 'EPOCHS = 2', 'Shapes.train = 16', 'Shapes.test = 16']
     words = [f'--gin_file={CONFIG}', *(f'--gin_bindings={b}' for b in bindings)]
