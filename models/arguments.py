@@ -14,10 +14,13 @@ def check_choice(owner: str, name: str, value, choices) -> None:
 def check_at_least_one(owner: str, **values: int) -> None:
     """Raises a ValueError for the first value that is no whole number from 1 on."""
     for name, value in values.items():
-        if not isinstance(value, numbers.Integral):
+        if isinstance(value, tuple):
             raise ValueError(
-                f'{owner} needs {name} to be one whole number; got {value}.'
+                f'{owner} needs {name} to be one number; got {value}: what asks for '
+                f'several needs a head that takes them, such as KeypointRCNN.'
             )
+        if not isinstance(value, numbers.Integral):
+            raise ValueError(f'{owner} needs {name} to be whole; got {value}.')
         if value < 1:
             raise ValueError(f'{owner} needs {name} of at least 1; got {value}.')
 

@@ -126,6 +126,7 @@ WRONG = {
     'KeypointRCNN needs num_classes of at least 1; got 0.': lambda: make((0, 4)),
     'KeypointRCNN needs num_keypoints of at least 1; got 0.': lambda: make((3, 0)),
     'KeypointRCNN needs depth of at least 1; got 0.': lambda: make(depth=0),
+    'KeypointRCNN needs depth to be whole; got 1.5.': lambda: make(depth=1.5),
     'KeypointRCNN needs width of at least 1; got 0.': lambda: make(width=0),
     'KeypointRCNN needs prior in (0, 1); got 0.': lambda: make(prior=0),
     'KeypointRCNN needs maps [B, H, W, D], and this backbone gives only vectors': (
@@ -134,9 +135,8 @@ WRONG = {
     'KeypointRCNN has no output_stride 2; choose 4 or 8.': (
         lambda: make(output_stride=2)
     ),
-    'Detector needs num_classes to be one whole number; got (3, 4).': lambda: make(
-        head=Detector
-    ),
+    'Detector needs num_classes to be one number; got (3, 4): what asks for several '
+    'needs a head that takes them, such as KeypointRCNN.': lambda: make(head=Detector),
 }
 
 
