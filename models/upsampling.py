@@ -42,9 +42,15 @@ def enlarge(maps, kernel):
     num_outputs = kernel.shape[-1]
     turned = kernel[::-1, ::-1].transpose(2, 0, 1, 3)  # as `conv_transpose` turns it
     pixels = maps.reshape(-1, channels) @ turned.reshape(channels, -1)
-    fours = pixels.reshape(-1, height, width, *TWICE, num_outputs)
+    return spread(pixels.reshape(-1, height, width, 4 * num_outputs))
+
+
+def spread(maps):
+    """Each pixel becomes 2x2: `[B, H, W, 4 D] -> [B, 2 H, 2 W, D]`."""
+    _, height, width, channels = maps.shape
+    fours = maps.reshape(-1, height, width, *TWICE, channels // 4)
     fours = fours.transpose(0, 1, 3, 2, 4, 5)
-    return fours.reshape(-1, 2 * height, 2 * width, num_outputs)
+    return fours.reshape(-1, 2 * height, 2 * width, channels // 4)
 
 
 def interpolate(maps):

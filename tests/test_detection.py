@@ -1,7 +1,6 @@
 """Detection: scores against COCO's own tool, and a run from a config."""
 
 import contextlib
-import dataclasses
 import io
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.batch_sizes import same_scores
 from tests.detection_cases import (
     NAMES,
     make_batch,
@@ -19,9 +19,8 @@ from tests.detection_cases import (
 )
 from trainer.coco_scores import box_iou
 from trainer.errors import UserError
-from trainer.evaluate import evaluate
 from trainer.experiment import load
-from trainer.job import make_job, open_job
+from trainer.job import open_job
 from trainer.metrics_detection import detection_scores
 
 SMALL = (
@@ -190,12 +189,7 @@ def job():
 
 
 def test_scores_of_a_run_do_not_depend_on_the_batch(job):
-    weights = job.init_state().weights
-    scores = evaluate(job, 'test', *weights)
-    images = dataclasses.replace(job.experiment.test_data, batch=16)
-    datasets = {'train': job.datasets['train'], 'test': images.open()}
-    other = evaluate(make_job(job.experiment, datasets), 'test', *weights)
-    assert scores == pytest.approx(other, abs=1e-4)
+    scores = same_scores(job, 16, 1e-4)
     assert {'test/loss', 'test/map', 'test/map50', 'test/ap_class_2'} <= {*scores}
 
 

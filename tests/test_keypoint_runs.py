@@ -12,10 +12,10 @@ from flax import nnx
 from PIL import Image
 
 import main
+from tests.batch_sizes import same_scores
 from tests.in_turn import alone, on_devices
 from tests.run_ends import timeless
 from trainer.errors import UserError
-from trainer.evaluate import evaluate
 from trainer.experiment import load
 from trainer.job import make_job, open_job
 from trainer.predict import predict
@@ -53,12 +53,7 @@ def job():
 
 
 def test_scores_of_a_run_do_not_depend_on_the_batch(job):
-    weights = job.init_state().weights
-    scores = evaluate(job, 'test', *weights)
-    images = dataclasses.replace(job.experiment.test_data, batch=16)
-    datasets = {'train': job.datasets['train'], 'test': images.open()}
-    other = evaluate(make_job(job.experiment, datasets), 'test', *weights)
-    assert scores == pytest.approx(other, abs=1e-4)
+    scores = same_scores(job, 16, 1e-4)
     assert {'test/loss', 'test/map', 'test/keypoint_ap', 'test/ap_class_0'} <= {*scores}
 
 

@@ -1,6 +1,5 @@
 """Segmentation: losses and scores against plain loops, and a run from a config."""
 
-import dataclasses
 import functools
 
 import jax
@@ -9,12 +8,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from tests.batch_sizes import same_scores
 from tests.segmentation_cases import NAMES, make_dataset, make_maps, prepared
 from trainer.data.source import IGNORE
 from trainer.errors import UserError
-from trainer.evaluate import evaluate
 from trainer.experiment import load
-from trainer.job import make_job, open_job
+from trainer.job import open_job
 from trainer.metrics import summarize
 from trainer.metrics_segmentation import PixelAccuracy, segmentation_metrics
 from trainer.tasks.segmentation import Segmentation, fit
@@ -160,12 +159,7 @@ def test_balanced_weights_are_those_of_the_pixels(job):
 
 
 def test_scores_of_a_run_do_not_depend_on_the_batch(job):
-    weights = job.init_state().weights
-    scores = evaluate(job, 'test', *weights)
-    images = dataclasses.replace(job.experiment.test_data, batch=16)
-    datasets = {'train': job.datasets['train'], 'test': images.open()}
-    other = evaluate(make_job(job.experiment, datasets), 'test', *weights)
-    assert scores == pytest.approx(other, abs=1e-5)
+    scores = same_scores(job, 16, 1e-5)
     assert {'test/loss', 'test/miou', 'test/acc_pixel', 'test/iou_class_3'} <= {*scores}
 
 

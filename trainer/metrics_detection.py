@@ -11,11 +11,13 @@ import flax
 import jax
 import numpy as np
 
-from trainer.coco_scores import THRESHOLDS, average_precision, box_iou, match
+from trainer.coco_scores import MOST, average_precision, box_iou, match
 from trainer.collected import Collected
 from trainer.metrics import MeanLoss
 
 Scores = dict[str, float | None]
+Rows = dict[str, np.ndarray]
+Alike = tuple[np.ndarray, np.ndarray]
 ROWS = (
     'found_boxes',
     'found_scores',
@@ -70,7 +72,7 @@ def crowd_of(batch: dict[str, jax.Array]) -> jax.Array:
     return batch.get('crowd', batch['box_labels'] < -1)
 
 
-def detection_scores(rows: dict[str, np.ndarray], num_classes: int) -> Scores:
+def detection_scores(rows: Rows, num_classes: int) -> Scores:
     """`map` and `map50`, means over the classes that occur, and those of each class.
 
     The average precision of class 0 is `ap_class_0`, the mean over overlaps of 0.5 to
@@ -95,17 +97,34 @@ def detection_scores(rows: dict[str, np.ndarray], num_classes: int) -> Scores:
     return scores
 
 
-def class_precision(rows: dict[str, np.ndarray], label: int) -> np.ndarray | None:
-    """Average precision of a class at each of THRESHOLDS; None without any object."""
+def overlaps(one: Rows, found: np.ndarray, there: np.ndarray) -> Alike:
+    """How alike found boxes and objects are; crowds are left aside."""
+    crowd = one['crowd'][there]
+    return box_iou(one['found_boxes'][found], one['boxes'][there], crowd), crowd
+
+
+def class_precision(
+    rows: Rows,
+    label: int,
+    alike: Callable[..., Alike] = overlaps,
+    most: int = MOST,
+) -> np.ndarray | None:
+    """Average precision of a class at each of THRESHOLDS; None without any object.
+
+    Args:
+      rows: what was collected of n images, [n, ...] each; {} of none.
+      label: the class.
+      alike: `(rows of one image, which findings, which objects)` -> the similarity of
+        each two [D, G], and which objects count neither as found nor missed [G].
+      most: findings of an image that are looked at.
+    """
     matches = []
     for image in range(len(rows.get('boxes', ()))):
-        found = rows['found_labels'][image] == label
-        there = rows['box_labels'][image] == label
+        one = {name: value[image] for name, value in rows.items()}
+        found, there = one['found_labels'] == label, one['box_labels'] == label
         if not found.any() and not there.any():
             continue
-        crowd = rows['crowd'][image][there]
-        boxes = rows['found_boxes'][image][found]
-        similarity = box_iou(boxes, rows['boxes'][image][there], crowd)
-        scores = rows['found_scores'][image][found]
-        matches.append(match(similarity, scores, crowd, crowd, thresholds=THRESHOLDS))
+        similarity, ignored = alike(one, found, there)
+        scores, crowd = one['found_scores'][found], one['crowd'][there]
+        matches.append(match(similarity, scores, ignored, crowd, most=most))
     return average_precision(matches)

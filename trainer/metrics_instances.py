@@ -11,13 +11,18 @@ import clu.metrics
 import flax
 import numpy as np
 
-from trainer.coco_scores import average_precision, match
 from trainer.collected import Collected
 from trainer.metrics import MeanLoss
-from trainer.metrics_detection import ROWS, Scores, detection_scores, found_rows
+from trainer.metrics_detection import (
+    ROWS,
+    Alike,
+    Rows,
+    Scores,
+    class_precision,
+    detection_scores,
+    found_rows,
+)
 from trainer.metrics_keypoints import MOST, coco_means, similarity
-
-Rows = dict[str, np.ndarray]
 
 
 @functools.cache
@@ -60,31 +65,20 @@ def keypoint_scores(rows: Rows, num_classes: int, sigmas: Sequence[float]) -> Sc
       num_classes: C.
       sigmas: see `similarity`.
     """
-    classes = (class_precision(rows, label, sigmas) for label in range(num_classes))
+    alike = functools.partial(_poses, sigmas=sigmas)
+    classes = (class_precision(rows, c, alike, MOST) for c in range(num_classes))
     known = [precision for precision in classes if precision is not None]
     return coco_means(np.mean(known, axis=0) if known else None, 'keypoint_ap')
 
 
-def class_precision(
-    rows: Rows, label: int, sigmas: Sequence[float]
-) -> np.ndarray | None:
-    """Of a class, at each threshold of similarity; None without a labelled keypoint.
+def _poses(one: Rows, found: np.ndarray, there: np.ndarray, sigmas) -> Alike:
+    """How alike found keypoints and those of objects are; a finding counts as its box.
 
-    A finding counts as its box is scored. Crowds, and objects without a labelled
-    keypoint, are neither to be found nor wrong to find.
+    Crowds are left aside, and objects without a labelled keypoint.
     """
-    matches = []
-    for image in range(len(rows.get('boxes', ()))):
-        one = {name: value[image] for name, value in rows.items()}
-        found, there = one['found_labels'] == label, one['box_labels'] == label
-        if not found.any() and not there.any():
-            continue
-        keypoints, crowd = one['keypoints'][there], one['crowd'][there]
-        ignored = crowd | ~(keypoints[..., 2] > 0).any(axis=-1)
-        boxes, areas = one['boxes'][there], one['areas'][there]
-        alike = similarity(
-            one['found_keypoints'][found], keypoints, boxes, areas, sigmas
-        )
-        scores = one['found_scores'][found]
-        matches.append(match(alike, scores, ignored, crowd, most=MOST))
-    return average_precision(matches)
+    keypoints, boxes, areas, crowd = (
+        one[name][there] for name in ('keypoints', 'boxes', 'areas', 'crowd')
+    )
+    found = one['found_keypoints'][found]
+    unlabelled = ~(keypoints[..., 2] > 0).any(axis=-1)
+    return similarity(found, keypoints, boxes, areas, sigmas), crowd | unlabelled

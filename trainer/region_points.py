@@ -14,6 +14,7 @@ from jax.scipy.special import entr
 from trainer import centres, heat_maps
 from trainer.losses_detection import overlap
 
+ENOUGH = 0.5  # of a region and an object must overlap: He et al. 2017, section 3.1
 THIN = 1e-6  # pixels, below which no side of a region is taken to be, to divide by it
 
 
@@ -25,7 +26,7 @@ def padded(boxes: jax.Array, share: float) -> jax.Array:
 
 
 def assigned(
-    regions: jax.Array, boxes: jax.Array, there: jax.Array, least: float = 0.5
+    regions: jax.Array, boxes: jax.Array, there: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Which object each region is of: its index [B, R], and whether it is of any.
 
@@ -35,11 +36,10 @@ def assigned(
       regions: [B, R, 4].
       boxes: [B, N, 4].
       there: [B, N] bool, which of the boxes are objects.
-      least: how much must overlap; 0.5 in He et al. 2017, section 3.1.
     """
     overlaps = overlap(regions[:, :, None], boxes[:, None])
     overlaps = jnp.where(there[:, None], overlaps, -1)
-    return jnp.argmax(overlaps, axis=-1), jnp.max(overlaps, axis=-1) >= least
+    return jnp.argmax(overlaps, axis=-1), jnp.max(overlaps, axis=-1) >= ENOUGH
 
 
 def point_loss(points: jax.Array, regions: jax.Array, keypoints: jax.Array):
@@ -105,7 +105,7 @@ class Instances:
 
     image_size: tuple[int, int]
     most: int
-    padding: float = 0.0
+    padding: float
 
     def __call__(self, outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """What `centres.Peaks` gives, and `keypoints` [B, K, points, 3].

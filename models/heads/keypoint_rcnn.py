@@ -14,7 +14,7 @@ from models.heads.detector import Detector
 from models.heads.linear import Float32Linear
 from models.heads.neck import Stride, Width
 from models.regions import crop
-from models.upsampling import interpolate
+from models.upsampling import interpolate, spread
 
 CROP = 14  # cells along each side of a region; heat maps have four times as many
 
@@ -139,10 +139,5 @@ class RegionBranch(nnx.Module):
         maps = crops.reshape(-1, size, size, channels)
         for conv in self.convs:
             maps = nnx.relu(conv(maps))
-        fours = self.dense(maps)
-        fours = fours.reshape(-1, size, size, 2, 2, fours.shape[-1] // 4)
-        logits = fours.transpose(0, 1, 3, 2, 4, 5).reshape(
-            -1, 2 * size, 2 * size, fours.shape[-1]
-        )
-        logits = interpolate(logits)
+        logits = interpolate(spread(self.dense(maps)))
         return logits.reshape(batch, count, *logits.shape[1:])
