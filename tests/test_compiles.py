@@ -89,6 +89,19 @@ def test_data_of_another_kind_has_an_evaluation_step_of_its_own():
     assert job.eval_step('eval') is not job.eval_step('test')
 
 
+def test_when_its_trace_is_there_the_step_is_on_its_way_to_xla():
+    job = open_job(experiment())
+    job.compile_ahead()
+    job.wait_for_trace()
+    programs = job.programs
+    key = 'train step', 1, job.experiment.train_data.batch
+    assert programs.traced[key].done()
+    assert programs.futures[key].result() is job.compile_train_step()
+    begun = dict(programs.futures)
+    job.compile_ahead()  # as each checkpoint does that is looked at
+    assert programs.futures == begun
+
+
 def test_what_cannot_be_compiled_is_said_where_it_is_needed():
     job = open_job(experiment())
 
@@ -99,6 +112,7 @@ def test_what_cannot_be_compiled_is_said_where_it_is_needed():
     object.__setattr__(task, 'loss', broken)
     job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, task=task))
     job.compile_ahead()
+    job.wait_for_trace()
     with pytest.raises(ValueError, match='this loss is broken'):
         job.compile_train_step()
 

@@ -48,3 +48,35 @@ def test_small_batches_of_memory_are_laid_several_at_once(
         assert count == 1 and sorted(batch) == sorted(wanted)
         for key, value in wanted.items():
             np.testing.assert_array_equal(jax.device_get(batch[key]), value)
+
+
+def batches_of(data):
+    """Training batches from the first step on, on all devices."""
+    return feeding.train_batches(data, make_mesh(Parallel()), (7, 0), lambda _: 1)
+
+
+@pytest.mark.parametrize('cache', ['host', 'device', None])
+def test_what_memory_is_to_hold_is_read_ahead_and_once(cache, monkeypatch):
+    data, read = Images(split='train[:200]', batch=24, cache=cache).open(), []
+    source = type(data.source)
+    get = source.__getitem__
+    monkeypatch.setattr(source, '__getitem__', lambda s, i: read.append(i) or get(s, i))
+    feeding.read_ahead(data)
+    with contextlib.closing(batches_of(data)) as batches:
+        list(itertools.islice(batches, 2))
+    if cache is None:
+        assert len(read) >= 48 and len({*read}) < 200
+    else:
+        assert sorted(read) == list(range(200))
+
+
+def test_what_goes_wrong_in_reading_ahead_is_told_to_who_asks(monkeypatch):
+    data = Images(split='train[:200]', batch=24, cache='host').open()
+
+    def broken(_source, _index):
+        raise OSError('the disk is gone')
+
+    monkeypatch.setattr(type(data.source), '__getitem__', broken)
+    feeding.read_ahead(data)
+    with pytest.raises(OSError, match='the disk is gone'):
+        next(batches_of(data))

@@ -15,7 +15,6 @@ from jax.sharding import Mesh
 from models.pretrained.loading import Pretrained
 from trainer import augment, descent, feeding, layers, parallel, pretrained, steps
 from trainer.data import Dataset
-from trainer.errors import UserError
 from trainer.experiment import Experiment
 from trainer.network import make_network
 from trainer.plateau import Plateau
@@ -118,9 +117,14 @@ class Job:
         return Programs(self.recipe, self.abstract_state(), self.mesh)
 
     def compile_ahead(self) -> None:
-        """Begins to compile, in a thread, what a whole run uses."""
+        """Begins to trace and to compile, in threads, what a whole run uses."""
         self.programs.begin(self.datasets, self.rate, self.longest_stride)
         self.fresh_metrics(train=True)
+
+    def wait_for_trace(self) -> None:
+        """Waits until XLA has the train step, and begins to read while it compiles."""
+        self.programs.wait_for_trace(self.datasets['train'])
+        feeding.read_ahead(self.datasets['train'])
 
     def compile_train_step(self):
         """The train step, compiled for this mesh ahead of its first use."""
@@ -178,9 +182,7 @@ def open_job(experiment: Experiment, splits: Sequence[str] | None = None) -> Job
       UserError: data that cannot be opened, a batch that does not divide over the
         devices, a model or task that contradicts the data.
     """
-    datasets = feeding.open_datasets(experiment, splits)
-    _check_accumulate(experiment)
-    return make_job(experiment, datasets)
+    return make_job(experiment, feeding.open_datasets(experiment, splits))
 
 
 def make_job(experiment: Experiment, datasets: dict[str, Dataset]) -> Job:
@@ -230,17 +232,6 @@ def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
         average=experiment.average,
         scaled=isinstance(schedule, Plateau),
     )
-
-
-def _check_accumulate(experiment: Experiment) -> None:
-    parts, batch = experiment.accumulate, experiment.train_data.batch
-    devices = parallel.batch_devices(experiment.parallel)
-    if batch % (parts * devices):
-        raise UserError(
-            f'train/Images.batch is {batch}, which does not divide into '
-            f'{parts} parts (Experiment.accumulate) over {devices} devices; '
-            f'choose a multiple of {parts * devices}.'
-        )
 
 
 def due(step: int, every: int, last: int) -> bool:

@@ -1,12 +1,12 @@
-"""The programs of a run, each compiled once, in a thread, ahead of its use.
+"""The programs of a run, each compiled once, in threads, ahead of its use.
 
 Tracing shares Python's lock with the rest of the start; XLA itself does not, and so
-compiles while the state is made or read. Knows recipes and the shapes of batches;
-nothing of files or of the loop.
+compiles one program while the next is traced and the state is made or read. Knows
+recipes and the shapes of batches; nothing of files or of the loop.
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import jax
 import numpy as np
@@ -32,14 +32,17 @@ class Programs:
       mesh: what they are compiled for.
 
     Attributes:
+      traced, futures: each program on its way to XLA, and compiled, by a key.
       flops: of a train step on all devices, by the size of its batch, where a compiled
         step does not say.
     """
 
     def __init__(self, recipe: Recipe, state: TrainState, mesh: Mesh):
         self.recipe, self.state, self.mesh = recipe, state, mesh
+        self._tracing = ThreadPoolExecutor(1, thread_name_prefix='trace')
         # One after the other: XLA uses all cores for one, and two take longer so.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix='compile')
+        self._compiling = ThreadPoolExecutor(1, thread_name_prefix='compile')
+        self.traced: dict[Hashable, Future] = {}
         self.futures: dict[Hashable, Future] = {}
         self.flops: dict[int, int] = {}
         trained = {name: state.params[name] for name in recipe.trained}
@@ -59,10 +62,12 @@ class Programs:
         if stride > 1:
             self.begin_train_step(datasets['train'], stride)
         self.update_norm()
-        self._begin('rate', lambda: rate.lower(0).compile())
+        self._begin('rate', lambda: rate.lower(0))
         for role in datasets.keys() - {'train'}:
             self.begin_eval_step(datasets[role])
-        self._begin('fingerprints', lambda: compile_fingerprints(self.state))
+        if 'fingerprints' not in self.futures:
+            begun = self._compiling.submit(compile_fingerprints, self.state)
+            self.futures['fingerprints'] = begun
 
     def update_norm(self) -> Future | None:
         """The `UpdateNorm` of what is trained; None where the train step has it."""
@@ -85,7 +90,7 @@ class Programs:
         places = jax.tree.map(lambda x: x.sharding, self.state)
         places = places, parallel.replicated(self.mesh)
 
-        def make():
+        def lower():
             if count == 1:
                 step = steps.make_train_step(self.recipe, measured=not self.beside)
             else:
@@ -94,9 +99,14 @@ class Programs:
             traced = jitted.trace(self.state, batch)
             if count == 1 and self._is_uncounted:
                 self.flops[size] = flops(traced.jaxpr)
-            return traced.lower().compile()
+            return traced.lower()
 
-        return self._begin(f'train step {count} {size}', make)
+        return self._begin(('train step', count, size), lower)
+
+    def wait_for_trace(self, dataset: Dataset) -> None:
+        """Waits until XLA has the train step; `begin_train_step` tells what failed."""
+        self.begin_train_step(dataset)
+        wait([self.traced['train step', 1, dataset.images.batch]])
 
     @property
     def _is_uncounted(self) -> bool:
@@ -110,7 +120,7 @@ class Programs:
         images, batch = dataset.images, abstract_batch(dataset, self.mesh)
         everywhere = parallel.replicated(self.mesh)
 
-        def make():
+        def lower():
             prepare = steps.make_prepare(images)
             step = steps.make_eval_step(self.recipe, prepare)
             metrics = jax.eval_shape(self.recipe.task.metrics(train=False).empty)
@@ -119,13 +129,15 @@ class Programs:
                 metrics,
             )
             jitted = jax.jit(step, out_shardings=(everywhere, None))
-            return jitted.lower(*self.state.weights, metrics, batch).compile()
+            return jitted.lower(*self.state.weights, metrics, batch)
 
-        return self._begin(f'{images.mean} {images.std} {batch}', make)
+        return self._begin(f'{images.mean} {images.std} {batch}', lower)
 
-    def _begin(self, key: Hashable, make: Callable) -> Future:
+    def _begin(self, key: Hashable, lower: Callable) -> Future:
         if key not in self.futures:
-            self.futures[key] = self._pool.submit(make)
+            traced = self.traced[key] = self._tracing.submit(lower)
+            compiled = self._compiling.submit(lambda: traced.result().compile())
+            self.futures[key] = compiled
         return self.futures[key]
 
 

@@ -39,7 +39,9 @@ class Recorder:
     def __init__(self, job: Job, writer, bar, rate: Callable, chronicle: Chronicle):
         self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
         self.chronicle, self.scale = chronicle, 1.0
-        self.compiled = chronicle.phases.seconds.get('compile')
+        spent = chronicle.phases.seconds
+        held_up = [spent[name] for name in ('trace', 'compile') if name in spent]
+        self.compiled = sum(held_up) if held_up else None
         self.pending = None
         past = writers.history(chronicle.directory / rundir.METRICS)
         self.losses = [line[LOSS] for line in past if line.get(LOSS) is not None]

@@ -75,6 +75,8 @@ class Run:
         self.console.say(overview.describe_data(job))
         with self.console.phases('init'):
             state, loop = self.resumed() or self.begun()
+        with self.console.phases('trace'):
+            job.wait_for_trace()
         record.start(self.directory, job, self.config, self.argv, self.data)
         self.console.say(overview.parameter_table(job))
         log.info('parameters\n%s', overview.full_table(job))

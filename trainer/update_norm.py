@@ -32,7 +32,7 @@ def is_beside(params: Mapping[str, jax.ShapeDtypeStruct]) -> bool:
 class UpdateNorm:
     """The length of the change of parameters that are whole on every device.
 
-    Compiled when it is made. All copies are alike, so that each process looks at one of
+    Traced when it is made. All copies are alike, so that each process looks at one of
     its own, and no device waits for another.
 
     Args:
@@ -47,10 +47,14 @@ class UpdateNorm:
             [_placed(params[name], place) for name in names]
             for names in (self.large, self.small)
         ]
-        keep = jax.jit(_copied, out_shardings=place).lower(*leaves)
-        kept = jax.tree.map(lambda leaf: _placed(leaf, place), keep.out_info)
-        self._keep = keep.compile()
-        self._since = jax.jit(_length).lower(kept, *leaves).compile()
+        self._keep = jax.jit(_copied, out_shardings=place).lower(*leaves)
+        kept = jax.tree.map(lambda leaf: _placed(leaf, place), self._keep.out_info)
+        self._since = jax.jit(_length).lower(kept, *leaves)
+
+    def compile(self) -> 'UpdateNorm':
+        """Itself, to be called before `keep` and `since`."""
+        self._keep, self._since = self._keep.compile(), self._since.compile()
+        return self
 
     def keep(self, params: Mapping[str, jax.Array]) -> Kept:
         """What `since` needs of the parameters before a step, which may be donated."""
