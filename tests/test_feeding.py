@@ -2,11 +2,14 @@
 
 import contextlib
 import itertools
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from trainer import feeding, parallel
 from trainer.data.images import Images
 from trainer.parallel import Parallel, make_mesh
@@ -80,3 +83,37 @@ def test_what_goes_wrong_in_reading_ahead_is_told_to_who_asks(monkeypatch):
     feeding.read_ahead(data)
     with pytest.raises(OSError, match='the disk is gone'):
         next(batches_of(data))
+
+
+LEAVING = """
+import atexit, sys, threading, time
+from trainer import feeding
+from trainer.data import held
+from trainer.data.images import Images
+
+held.AT_ONCE, read, began = 8, [], threading.Event()
+data = Images(split='train', batch=24, cache='host').open()
+source = type(data.source)
+get = source.__getitem__
+
+def slowly(self, index):
+    read.append(index)
+    began.set()
+    time.sleep(0.02)
+    return get(self, index)
+
+source.__getitem__ = slowly
+feeding.read_ahead(data)
+began.wait()
+atexit.register(lambda: print(len(read), len(data.source)))
+sys.exit(3)
+"""
+
+
+def test_who_leaves_while_data_are_read_ahead_does_not_wait_for_all_of_them():
+    done = subprocess.run(
+        [sys.executable, '-c', LEAVING], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (3, '')
+    read, whole = map(int, done.stdout.split())
+    assert read < whole / 2

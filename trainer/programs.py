@@ -32,7 +32,8 @@ class Programs:
       mesh: what they are compiled for.
 
     Attributes:
-      traced, futures: each program on its way to XLA, and compiled, by a key.
+      traced: programs on their way to XLA, by a key.
+      futures: all of them, compiled.
       flops: of a train step on all devices, by the size of its batch, where a compiled
         step does not say.
     """
@@ -106,7 +107,8 @@ class Programs:
     def wait_for_trace(self, dataset: Dataset) -> None:
         """Waits until XLA has the train step; `begin_train_step` tells what failed."""
         self.begin_train_step(dataset)
-        wait([self.traced['train step', 1, dataset.images.batch]])
+        traced = self.traced.get(('train step', 1, dataset.images.batch))
+        wait([traced] if traced else [])
 
     @property
     def _is_uncounted(self) -> bool:
@@ -135,10 +137,15 @@ class Programs:
 
     def _begin(self, key: Hashable, lower: Callable) -> Future:
         if key not in self.futures:
-            traced = self.traced[key] = self._tracing.submit(lower)
-            compiled = self._compiling.submit(lambda: traced.result().compile())
-            self.futures[key] = compiled
+            self.traced[key] = self._tracing.submit(lower)
+            self.futures[key] = self._compiling.submit(self._compiled, key)
         return self.futures[key]
+
+    def _compiled(self, key: Hashable):
+        """What XLA makes of a program once it is traced; its trace is let go."""
+        lowered = self.traced[key].result()
+        del self.traced[key]
+        return lowered.compile()
 
 
 def abstract_batch(

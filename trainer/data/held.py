@@ -9,6 +9,8 @@ import numpy as np
 
 from trainer.data.order import rows_of
 
+AT_ONCE = 256  # examples asked for together: Python waits for them when it ends
+
 
 class Held:
     """All examples of a reader, read once; each field is one array [N, ...].
@@ -18,8 +20,11 @@ class Held:
     """
 
     def __init__(self, reader):
+        rows, examples = range(len(reader)), []
         with ThreadPoolExecutor(min(8, os.cpu_count())) as threads:
-            examples = list(threads.map(reader.__getitem__, range(len(reader))))
+            for first in range(0, len(reader), AT_ONCE):
+                some = rows[first : first + AT_ONCE]
+                examples.extend(threads.map(reader.__getitem__, some))
         self.fields = {}
         for field in examples[0]:
             values = [example[field] for example in examples]
