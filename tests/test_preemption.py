@@ -18,6 +18,7 @@ MLP = ['--gin_file=configs/mlp.gin', '--gin.MLP.hidden_dim=8', '--gin.EPOCHS=3']
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
 PHASES = {  # what is called in a phase, at which call of it, and the step then saved
     'restore': (CheckpointStore, 'restore', 1, 15),
+    'trace': (Job, 'wait_for_trace', 1, 15),
     'compile': (Job, 'compile_train_step', 1, 15),
     'train': (Job, 'fresh_metrics', 3, 17),
     'evaluate': (Job, 'eval_step', 1, 20),

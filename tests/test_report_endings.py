@@ -64,7 +64,9 @@ def test_a_finished_run_has_a_page_with_the_numbers_of_its_results(tmp_path):
         assert recall.tolist() == pytest.approx(wanted)
     assert record.origins['epochs'] == 'command line'
     (times,) = json.loads((tmp_path / 'run' / rundir.TIMES).read_text())
-    assert {'data', 'compile', 'steps', 'evaluation'} <= times['seconds'].keys()
+    assert {'data', 'trace', 'compile', 'steps', 'evaluation'} <= times[
+        'seconds'
+    ].keys()
     assert times['memory']['host'] > 0 and times['flops_per_step'] > 0
 
 

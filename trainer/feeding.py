@@ -6,8 +6,6 @@ Knows data sets, steps and the mesh; no model and no file.
 import contextlib
 import dataclasses
 import itertools
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
@@ -25,9 +23,6 @@ SCANNING = ('gpu', 'tpu')  # where several steps in one dispatch are faster than
 MOST_STEPS = 32  # in one dispatch
 MOST_LAID = 16  # batches laid on the devices in one call
 LAID_BYTES = 2**20  # images of which are not more than this
-
-_reading: weakref.WeakKeyDictionary[Dataset, threading.Thread]
-_reading = weakref.WeakKeyDictionary()
 
 
 def open_datasets(
@@ -50,22 +45,6 @@ def open_datasets(
         _check_same_kind(datasets['train'], datasets[split], split)
     _check_accumulate(experiment)
     return datasets
-
-
-def read_ahead(dataset: Dataset) -> None:
-    """Begins to read, in a thread, what memory is to hold, for `train_batches`.
-
-    What goes wrong there is met again by who asks for the data.
-    """
-
-    def read():
-        with contextlib.suppress(Exception):
-            dataset.held  # noqa: B018
-
-    if dataset.holds:
-        thread = threading.Thread(target=read, name='read', daemon=True)
-        _reading[dataset] = thread
-        thread.start()
 
 
 def for_scoring(experiment: Experiment) -> Experiment:
@@ -146,8 +125,6 @@ def train_batches(
       stride: step -> how many steps are taken at once from there.
       skipped: numbers of batches that are left out.
     """
-    if (reading := _reading.get(dataset)) is not None:
-        reading.join()
     (seed, step), share = position, parallel.share(mesh)
     first, is_resident = batch_of(step, skipped), resident.is_resident(dataset)
     held = resident.place_all(dataset, mesh) if is_resident else None

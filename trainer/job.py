@@ -122,9 +122,13 @@ class Job:
         self.fresh_metrics(train=True)
 
     def wait_for_trace(self) -> None:
-        """Waits until XLA has the train step, and begins to read while it compiles."""
-        self.programs.wait_for_trace(self.datasets['train'])
-        feeding.read_ahead(self.datasets['train'])
+        """Waits until what trains is traced: XLA does not need Python's lock."""
+        self.programs.wait_for_train_steps()
+
+    def read_ahead(self) -> None:
+        """Begins to read, in a thread, the training data that memory is to hold."""
+        if (train := self.datasets['train']).holds:
+            train.reading  # noqa: B018
 
     def compile_train_step(self):
         """The train step, compiled for this mesh ahead of its first use."""

@@ -20,6 +20,7 @@ from trainer.recipe import Recipe
 from trainer.state import TrainState
 from trainer.update_norm import UpdateNorm, is_beside
 
+TRAIN_STEP = 'train step'
 UNCOUNTED = ('gpu',)  # where XLA counts little of what a compiled program does
 
 
@@ -32,7 +33,7 @@ class Programs:
       mesh: what they are compiled for.
 
     Attributes:
-      traced: programs on their way to XLA, by a key.
+      traced: those that XLA does not have yet, by a key.
       futures: all of them, compiled.
       flops: of a train step on all devices, by the size of its batch, where a compiled
         step does not say.
@@ -102,13 +103,12 @@ class Programs:
                 self.flops[size] = flops(traced.jaxpr)
             return traced.lower()
 
-        return self._begin(('train step', count, size), lower)
+        return self._begin((TRAIN_STEP, count, size), lower)
 
-    def wait_for_trace(self, dataset: Dataset) -> None:
-        """Waits until XLA has the train step; `begin_train_step` tells what failed."""
-        self.begin_train_step(dataset)
-        traced = self.traced.get(('train step', 1, dataset.images.batch))
-        wait([traced] if traced else [])
+    def wait_for_train_steps(self) -> None:
+        """Waits until all that were begun are traced, or failed to be."""
+        begun = [*self.traced.items()]
+        wait([traced for key, traced in begun if key[0] == TRAIN_STEP])
 
     @property
     def _is_uncounted(self) -> bool:
@@ -143,9 +143,8 @@ class Programs:
 
     def _compiled(self, key: Hashable):
         """What XLA makes of a program once it is traced; its trace is let go."""
-        lowered = self.traced[key].result()
-        del self.traced[key]
-        return lowered.compile()
+        wait([self.traced[key]])
+        return self.traced.pop(key).result().compile()
 
 
 def abstract_batch(

@@ -77,15 +77,16 @@ class Run:
             state, loop = self.resumed() or self.begun()
         with self.console.phases('trace'):
             job.wait_for_trace()
+        if not loop.ends(int(state.step)):
+            job.read_ahead()
         record.start(self.directory, job, self.config, self.argv, self.data)
         self.console.say(overview.parameter_table(job))
         log.info('parameters\n%s', overview.full_table(job))
         with self.console.phases('compile'):
             one, several = job.compile_train_step(), job.compile_train_steps()
             processes.meet()
-        known = overview.facts(job, one)
-        cost = overview.describe_cost(known)
-        self.console.say(f'{cost}; run directory {self.directory}')
+        known, place = overview.facts(job, one), self.directory
+        self.console.say(f'{overview.describe_cost(known)}; run directory {place}')
         if processes.is_main() and (idle := parallel.idle(job.experiment.parallel)):
             self.console.warn(idle)
         self.chronicle.begin(int(state.step), known)
@@ -172,8 +173,7 @@ class Run:
         loaded = self.job.pretrained
         if loaded is not None:
             data = self.job.experiment.eval_data or self.job.experiment.train_data
-            told = pretrained.told(loaded, data.host_transforms)
-            self.console.say('\n'.join(told))
+            self.console.say('\n'.join(pretrained.told(loaded, data.host_transforms)))
         return state, self.loop()
 
     def resumed(self) -> tuple[TrainState, Loop] | None:

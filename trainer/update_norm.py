@@ -52,7 +52,7 @@ class UpdateNorm:
         self._since = jax.jit(_length).lower(kept, *leaves)
 
     def compile(self) -> 'UpdateNorm':
-        """Itself, to be called before `keep` and `since`."""
+        """Makes `keep` and `since` ready to be called; returns itself."""
         self._keep, self._since = self._keep.compile(), self._since.compile()
         return self
 

@@ -51,6 +51,15 @@ def check_labels(name: str, labels, num_classes: int) -> None:
         _check_label(f'{name}: example {index}', labels[index], num_classes)
 
 
+def check_batch(name: str, batch: int, num_examples: int) -> None:
+    """Raises UserError where one training batch takes more examples than there are."""
+    if batch > num_examples:
+        raise UserError(
+            f'Images.batch is {batch}, but {name} has only {num_examples} examples; '
+            f'choose a smaller batch or a larger split.'
+        )
+
+
 def check_normalisation(name: str, images, channels: int) -> None:
     """Raises UserError where `mean` or `std` has neither one value nor one a channel.
 

@@ -7,12 +7,13 @@ lists; on each process only its share of it.
 
 import functools
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import numpy as np
 
 from trainer.data import statistics
-from trainer.data.checks import check_normalisation
-from trainer.data.held import Held, gather_batches, row_batches
+from trainer.data.checks import check_batch, check_normalisation
+from trainer.data.held import Held, gather_batches, in_thread, row_batches
 from trainer.data.images import Images
 from trainer.data.order import Balanced, Sequential, Shuffled
 from trainer.data.reader import Checked, Reader, enough_pixels, split_transforms
@@ -91,7 +92,7 @@ class Dataset:
         Raises:
           UserError: the batch is larger than the data.
         """
-        self._check_batch()
+        check_batch(self.source.name, self.images.batch, self.num_examples)
         return self.num_examples // self.images.batch
 
     @property
@@ -142,7 +143,6 @@ class Dataset:
             processes; while iterating, an example that does not fit.
           TrainingFailed: while iterating, an example that cannot be read.
         """
-        self._check_batch()
         order = self._order(seed)
         return self._batches(order, start_step, (process_index, process_count))
 
@@ -159,7 +159,6 @@ class Dataset:
 
     def train_rows(self, seed: int, start_step: int, *share: int) -> Iterator[Batch]:
         """What `train_batches` holds, as rows of `held`: {'row' [B], 'mask' [B]}."""
-        self._check_batch()
         return self._rows(self._order(seed), start_step, share)
 
     def eval_rows(self, *share: int) -> Iterator[Batch]:
@@ -188,18 +187,11 @@ class Dataset:
             )
 
     def _order(self, seed) -> Shuffled:
+        check_batch(self.source.name, self.images.batch, self.num_examples)
         facts = self.num_examples, self.images.batch, seed
         if self.images.sampler is None:
             return Shuffled(*facts)
         return Balanced(*facts, statistics.classes_of(self.source, self.examples[0]))
-
-    def _check_batch(self):
-        if self.images.batch > self.num_examples:
-            raise UserError(
-                f'Images.batch is {self.images.batch}, but {self.source.name} has only '
-                f'{self.num_examples} examples; choose a smaller batch or a larger '
-                f'split.'
-            )
 
     @property
     def holds(self) -> bool:
@@ -213,13 +205,20 @@ class Dataset:
         """Whether a batch is one gather from memory, for which nobody waits."""
         return self.holds and not self.random
 
-    @functools.cached_property
+    @property
     def held(self) -> Held:
-        """What the fixed transforms leave of all examples, read at the first call."""
+        """What the fixed transforms leave of all examples, read once."""
+        return self.reading.result()
+
+    @functools.cached_property
+    def reading(self) -> Future:
+        """`held`, on its way in a thread since this was first asked for."""
+        return in_thread(self._read)
+
+    def _read(self) -> Held:
         fixed = Reader(self.examples, self.fixed)
         held = Held(fixed if self.random else self._checked(fixed))
-        rows = np.arange(self.num_examples)
-        self._skips.note(rows[held.fields['index'] != rows])
+        self._skips.note(held.replaced)
         return held
 
     @functools.cached_property

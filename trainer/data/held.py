@@ -2,14 +2,15 @@
 
 import itertools
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from trainer.data.order import rows_of
 
-AT_ONCE = 256  # examples asked for together: Python waits for them when it ends
+COMING = 256  # examples that are asked for: Python waits for them when it ends
 
 
 class Held:
@@ -20,11 +21,13 @@ class Held:
     """
 
     def __init__(self, reader):
-        rows, examples = range(len(reader)), []
+        examples, coming = [], deque()
         with ThreadPoolExecutor(min(8, os.cpu_count())) as threads:
-            for first in range(0, len(reader), AT_ONCE):
-                some = rows[first : first + AT_ONCE]
-                examples.extend(threads.map(reader.__getitem__, some))
+            for row in range(len(reader)):
+                if len(coming) == COMING:
+                    examples.append(coming.popleft().result())
+                coming.append(threads.submit(reader.__getitem__, row))
+            examples.extend(one.result() for one in coming)
         self.fields = {}
         for field in examples[0]:
             values = [example[field] for example in examples]
@@ -34,6 +37,12 @@ class Held:
     def __len__(self):
         return len(self.fields['index'])
 
+    @property
+    def replaced(self) -> np.ndarray:
+        """The rows in whose place another example was read."""
+        rows = np.arange(len(self))
+        return rows[self.fields['index'] != rows]
+
     def __getitem__(self, index) -> dict:
         """An example, as the reader gave it."""
         return {field: values[index] for field, values in self.fields.items()}
@@ -42,6 +51,14 @@ class Held:
         """The examples at `index` [B] by one gather; images must be of one size."""
         gathered = {key: v.take(index, axis=0) for key, v in self.fields.items()}
         return {**gathered, 'mask': mask}
+
+
+def in_thread(read: Callable[[], Held]) -> Future:
+    """What is being read, in a thread for which whoever leaves hardly waits."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix='read')
+    reading = pool.submit(read)
+    pool.shutdown(wait=False)
+    return reading
 
 
 def gather_batches(

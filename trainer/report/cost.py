@@ -30,7 +30,7 @@ MEANING = {
     'import': 'loading Python and its libraries',
     'data': 'opening the data',
     'init': 'making or restoring the state',
-    'trace': 'tracing the train step for the compiler',
+    'trace': 'waiting for the train step to be traced',
     'compile': 'compiling what was not ready yet',
     'input': 'waiting for batches, the first one too',
     'steps': 'training steps and all between them',
