@@ -122,7 +122,7 @@ class Job:
         self.fresh_metrics(train=True)
 
     def wait_for_trace(self) -> None:
-        """Waits until what trains is traced: XLA does not need Python's lock."""
+        """Waits until what trains is traced: XLA compiles it without Python's lock."""
         self.programs.wait_for_train_steps()
 
     def read_ahead(self) -> None:

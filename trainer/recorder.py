@@ -40,8 +40,7 @@ class Recorder:
         self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
         self.chronicle, self.scale = chronicle, 1.0
         spent = chronicle.phases.seconds
-        held_up = [spent[name] for name in ('trace', 'compile') if name in spent]
-        self.compiled = sum(held_up) if held_up else None
+        self.compiled = spent.get('trace', 0) + spent.get('compile', 0) or None
         self.pending = None
         past = writers.history(chronicle.directory / rundir.METRICS)
         self.losses = [line[LOSS] for line in past if line.get(LOSS) is not None]

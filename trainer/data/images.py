@@ -44,11 +44,12 @@ class Images:
       workers: processes that read; 0 reads in threads of this process.
       sampler: 'balanced' shows every class equally often in training, in epochs of the
         same length; None shows every example once.
-      cache: 'host' decodes once and keeps the images in memory; 'device' keeps them on
-        every accelerator too, and gathers inside the step; 'disk' packs them once
-        into `cache_dir`, as the transforms before the first random one leave them, for
-        this run and later ones; 'auto' is 'host' where they are small and `transforms`
-        leave nothing to chance; None always reads.
+      cache: 'host' decodes once and keeps the images in memory, those of training while
+        their step is compiled; 'device' keeps them on every accelerator too, and
+        gathers inside the step; 'disk' packs them once into `cache_dir`, as the
+        transforms before the first random one leave them, for this run and later ones;
+        'auto' is 'host' where they are small and `transforms` leave nothing to chance;
+        None always reads.
       cache_dir: holds what 'disk' has packed, of all runs; safe to delete.
       mean: taken from the image after `augment`, in units of [0, 1]; one number or one
         a channel; None is 0.5 for pixels, and 0 for feature vectors.
