@@ -121,7 +121,7 @@ class Case:
             bar = console.bar(job.total_steps, 0, job.steps_per_epoch)
             stack.enter_context(bar)
             chronicle = Chronicle(place, console.phases, quiet=True)
-            recorder = Timed(job, writer, bar, job.rate, chronicle)
+            recorder = Timed(job, writer, bar, chronicle)
             loop = Unsaved(job, Saver(None), make_tracker(job), {}, stop=False)
             loop.train_step, loop.recorder = self.step, recorder
             jax.block_until_ready(loop.run(state))

@@ -57,20 +57,26 @@ def test_no_transfer_but_of_batches(config, job_of):
     assert int(watch['bad_step']) == -1
 
 
-def test_a_line_starts_no_program_behind_the_step_that_follows_it(job_of, tmp_path):
-    """What is asked of a device comes after all that it was asked before."""
+def test_a_line_has_the_learning_rate_of_its_own_step(job_of, tmp_path):
+    """The step says it: to ask for it would come behind the step that follows."""
     job, lines = job_of('configs/mlp.gin'), {}
-    batches = job.train_batches()
-    state, watch = job.compile_train_step()(job.init_state(), next(batches)[0])
-    batches.close()
+    step, state, batches = (
+        job.compile_train_step(),
+        job.init_state(),
+        job.train_batches(),
+    )
     writer = types.SimpleNamespace(write_scalars=lines.__setitem__)
     chronicle = Chronicle(tmp_path, Phases(quiet=True), quiet=True)
     bar = ProgressBar(job.total_steps, quiet=True)
-    recorder = Recorder(job, writer, bar, job.rate, chronicle)
-    recorder.take(10, state, {**watch, 'update_norm': 0.5}, {})
-    recorder.rate = None
-    recorder.flush()
-    assert lines[10]['learning_rate'] == pytest.approx(float(job.rate(9)))
+    recorder = Recorder(job, writer, bar, chronicle)
+    for number in (1, 2, 3):
+        state, watch = step(state, next(batches)[0])
+        recorder.take(number, state, {**watch, 'update_norm': 0.5}, {})
+        recorder.flush()
+    batches.close()
+    logged = [lines[number]['learning_rate'] for number in (1, 2, 3)]
+    expected = [float(job.recipe.schedule(number)) for number in (0, 1, 2)]
+    assert logged == pytest.approx(expected) and len({*logged}) == 3
 
 
 @pytest.mark.parametrize('config', CONFIGS)

@@ -5,10 +5,9 @@ The only room that knows all the others by their contracts; it takes no step its
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
-import optax
 from clu.metrics import Collection
 from jax.sharding import Mesh
 
@@ -34,7 +33,6 @@ class Job:
       datasets: the opened data by role: 'train', 'eval', 'test', and the names of
         `Experiment.evaluations`, as far as the config has them.
       recipe: what the steps need to know.
-      schedule: the learning rate as a function of the step.
       mesh: all devices.
       total_steps: the length of the run.
     """
@@ -42,7 +40,6 @@ class Job:
     experiment: Experiment
     datasets: dict[str, Dataset]
     recipe: Recipe
-    schedule: optax.Schedule
     mesh: Mesh
     total_steps: int
 
@@ -107,18 +104,13 @@ class Job:
         return jax.device_get(jax.jit(lambda: {k: v() for k, v in made.items()})())
 
     @functools.cached_property
-    def rate(self) -> Callable:
-        """The schedule, jitted."""
-        return jax.jit(self.schedule)
-
-    @functools.cached_property
     def programs(self) -> Programs:
         """What is compiled for this job."""
         return Programs(self.recipe, self.abstract_state(), self.mesh)
 
     def compile_ahead(self) -> None:
         """Begins to trace and to compile, in threads, what a whole run uses."""
-        self.programs.begin(self.datasets, self.rate, self.longest_stride)
+        self.programs.begin(self.datasets, self.longest_stride)
         self.fresh_metrics(train=True)
 
     def wait_for_trace(self) -> None:
@@ -206,7 +198,6 @@ def make_job(experiment: Experiment, datasets: dict[str, Dataset]) -> Job:
         experiment=experiment,
         datasets=datasets,
         recipe=recipe,
-        schedule=schedule,
         mesh=parallel.make_mesh(experiment.parallel),
         total_steps=total_steps,
     )
@@ -229,6 +220,7 @@ def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
         network=network,
         task=task,
         optimizer=descent.scaled(optimizer, rates),
+        schedule=schedule,
         trained=names,
         prepare=steps.make_prepare(images, augment.prepared(images.augment, train)),
         seed=experiment.seed,

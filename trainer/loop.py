@@ -175,8 +175,8 @@ class Loop:
         """The state with the learning rate that a plateau makes of an evaluation."""
         if self.plateau is None or role_of(self.plateau.plateau.metric) not in roles:
             return state
-        scale = self.recorder.scale = self.plateau.update(step, scalars)
-        scale = sharding.spread(np.float32(scale), self.job.mesh)
+        scale = np.float32(self.plateau.update(step, scalars))
+        scale = sharding.spread(scale, self.job.mesh)
         return dataclasses.replace(state, rate_scale=scale)
 
     def save(self, state: TrainState, step: int, watch) -> None:

@@ -50,21 +50,17 @@ class Programs:
         trained = {name: state.params[name] for name in recipe.trained}
         self.trained, self.beside = trained, is_beside(trained)
 
-    def begin(
-        self, datasets: Mapping[str, Dataset], rate: Callable, stride: int = 1
-    ) -> None:
+    def begin(self, datasets: Mapping[str, Dataset], stride: int = 1) -> None:
         """Begins all that a run on these data sets is going to use, in that order.
 
         Args:
           datasets: by role; 'train' is trained on, the others are evaluated.
-          rate: the jitted learning rate as a function of the step.
           stride: steps in one dispatch.
         """
         self.begin_train_step(datasets['train'])
         if stride > 1:
             self.begin_train_step(datasets['train'], stride)
         self.update_norm()
-        self._begin('rate', lambda: rate.lower(0))
         for role in datasets.keys() - {'train'}:
             self.begin_eval_step(datasets[role])
         if 'fingerprints' not in self.futures:

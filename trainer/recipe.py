@@ -19,6 +19,7 @@ class Recipe:
       network: applied to images.
       task: losses and metrics, prepared with the classes of the data.
       optimizer: of the parameters named in `trained`.
+      schedule: the learning rate as a function of the step.
       trained: names of the parameters that move.
       prepare: `(batch, key) -> batch`, augmented and normalised.
       seed: all randomness is folded from it and the step.
@@ -30,6 +31,7 @@ class Recipe:
     network: Network
     task: Task
     optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
     trained: tuple[str, ...]
     prepare: Callable
     seed: int = 0

@@ -4,8 +4,6 @@ Reading a metric waits for the device, so an interval is taken at its step but r
 after the next step has been sent off. Knows writers and a bar; nothing of models.
 """
 
-from collections.abc import Callable
-
 import jax
 import numpy as np
 
@@ -29,16 +27,11 @@ class Recorder:
       job: its task summarises metrics, its epochs are those of the log.
       writer: has `write_scalars(step, scalars)`.
       bar: a `ProgressBar`.
-      rate: the learning rate as a function of the step.
       chronicle: keeps times and what evaluations have found.
-
-    Attributes:
-      scale: what a plateau has made of the learning rate.
     """
 
-    def __init__(self, job: Job, writer, bar, rate: Callable, chronicle: Chronicle):
-        self.job, self.writer, self.bar, self.rate = job, writer, bar, rate
-        self.chronicle, self.scale = chronicle, 1.0
+    def __init__(self, job: Job, writer, bar, chronicle: Chronicle):
+        self.job, self.writer, self.bar, self.chronicle = job, writer, bar, chronicle
         spent = chronicle.phases.seconds
         self.compiled = spent.get('trace', 0) + spent.get('compile', 0) or None
         self.pending = None
@@ -62,10 +55,8 @@ class Recorder:
         """Keeps what a log line needs; `flush` reads and writes it.
 
         With hooks that is at once: the state is gone when the next step is sent off.
-        The learning rate is asked for now, or it would come behind the next step.
         """
-        rate = self.rate(step - 1)
-        self.pending = (step, state.interval, {**watch, 'rate': rate}, figures)
+        self.pending = step, state.interval, watch, figures
         if self.job.experiment.hooks:
             self.flush(state)
 
@@ -84,7 +75,7 @@ class Recorder:
         scalars = {f'train/{key}': value for key, value in summary.items()}
         for norm in ('grad_norm', 'update_norm'):
             scalars[f'train/{norm}'] = float(watch[norm])
-        scalars['learning_rate'] = float(watch['rate']) * self.scale
+        scalars['learning_rate'] = float(watch['learning_rate'])
         scalars |= self.hooked(step, state, scalars)
         line = {**scalars, **figures, **self.costs()}
         self.writer.write_scalars(step, line)

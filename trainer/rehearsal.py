@@ -168,7 +168,7 @@ class Rehearsal:
 
     def compile(self):
         """Compiles the train step and looks at learning rate and memory."""
-        rates = jax.vmap(self.job.schedule)(np.arange(self.job.total_steps))
+        rates = jax.vmap(self.job.recipe.schedule)(np.arange(self.job.total_steps))
         yield from judge_rate(np.asarray(rates))
         self.step = self.job.compile_train_step()
         self.figures['parameters'] = overview.parameter_count(self.job)

@@ -107,9 +107,7 @@ class Run:
         tracked = self.trackers.opened(job.experiment.name, self.config, step)
         bar = self.console.bar(job.total_steps, step, job.steps_per_epoch)
         with tracked as writer, bar, self.saving(loop):
-            loop.recorder = Recorder(job, writer, bar, job.rate, self.chronicle)
-            if loop.plateau is not None:
-                loop.recorder.scale = loop.plateau.scale
+            loop.recorder = Recorder(job, writer, bar, self.chronicle)
             state = loop.run(state)
             last = int(state.step)
             if loop.tracker.should_stop:

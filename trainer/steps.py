@@ -28,8 +28,8 @@ def make_train_step(
     """`step(state, batch) -> (state, watch)`, to be jitted with the state donated.
 
     All randomness is folded from (seed, step). `watch` holds scalars that stay readable
-    when the state has been donated to the next step: `loss`, `grad_norm`, `bad_step`;
-    where updates are measured, `update_norm`.
+    when the state has been donated to the next step: `loss`, `grad_norm`, `bad_step`,
+    `learning_rate`; where updates are measured, `update_norm`.
     """
 
     def step(state: TrainState, batch: Batch):
@@ -41,6 +41,7 @@ def make_train_step(
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
         bad_step = jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step)
         watch = {'loss': loss, 'grad_norm': grad_norm, 'bad_step': bad_step}
+        watch['learning_rate'] = _learning_rate(recipe, state)
         moved = _descend(recipe, state, grads, model_state)
         if measured:
             watch['update_norm'] = _update_norm(recipe, state.params, moved.params)
@@ -130,6 +131,12 @@ def _in_parts(value: jax.Array, count: int) -> jax.Array:
     """[B, ...] -> [count, B / count, ...], every `count`th row in a part."""
     rows = value.reshape(len(value) // count, count, *value.shape[1:])
     return jnp.moveaxis(rows, 1, 0)
+
+
+def _learning_rate(recipe: Recipe, state: TrainState) -> jax.Array:
+    """Of the next step, as what evaluations say has scaled it; float32 []."""
+    rate = jnp.asarray(recipe.schedule(state.step), jnp.float32)
+    return rate * state.rate_scale if recipe.scaled else rate
 
 
 def _update_norm(recipe: Recipe, before: Arrays, after: Arrays) -> jax.Array:

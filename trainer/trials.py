@@ -166,7 +166,7 @@ def one_step(job: Job, step, state: TrainState, batch) -> tuple[TrainState, dict
 
 def one_batch_job(job: Job) -> Job:
     """The job at its highest learning rate, and images as they are, not augmented."""
-    peak = float(jax.vmap(job.schedule)(np.arange(job.total_steps)).max())
+    peak = float(jax.vmap(job.recipe.schedule)(np.arange(job.total_steps)).max())
     recipe = make_recipe(job.experiment, job.datasets['train'], lambda step: peak)
     plain = steps.make_prepare(job.experiment.train_data)
     return dataclasses.replace(job, recipe=dataclasses.replace(recipe, prepare=plain))

@@ -33,10 +33,10 @@ def make_tracker(job: Job, seen: dict | None = None) -> Tracker:
 
 def make_plateau(job: Job, seen: dict | None = None) -> PlateauTracker | None:
     """Lowers the learning rate where the schedule is a plateau; arguments as above."""
-    if not isinstance(job.schedule, Plateau):
+    if not isinstance(job.recipe.schedule, Plateau):
         return None
-    _check_metric(job, 'plateau.metric', job.schedule.metric)
-    return PlateauTracker(job.schedule, seen)
+    _check_metric(job, 'plateau.metric', job.recipe.schedule.metric)
+    return PlateauTracker(job.recipe.schedule, seen)
 
 
 def _check_metric(job: Job, key: str, metric: str) -> None:
