@@ -9,7 +9,7 @@ from flax import nnx
 
 from models.arguments import check_choice
 
-Dtype = Literal['float32', 'bfloat16', 'float16']
+Dtype = Literal['float32', 'bfloat16']
 
 
 @gin.register
@@ -40,9 +40,11 @@ class Net(nnx.Module):
             and `strides` of its maps.
           head: called with (channels, num_outputs, strides=, dtype=, rngs=), where
             channels and strides are those of all maps, fine to coarse.
-          dtype: of the activations; parameters and statistics are float32.
-          pretrained: a weight file, 'hf://owner/repository/file', 'https://...' or a
-            run directory; only remembered here: whoever holds the weights reads it.
+          dtype: of the activations; parameters and statistics are float32. Not
+            float16, whose small gradients vanish.
+          pretrained: a weight file, 'hf://owner/repository/file', 'https://...', a
+            run directory or a checkpoint in one; only remembered here: whoever
+            holds the weights reads it.
           input_shape: (height, width, channels) of an image, or (features,).
           num_outputs: what the task asks for, such as the number of classes; what
             asks for several numbers gives a tuple.
