@@ -2,6 +2,7 @@
 
 import pathlib
 
+from trainer import rundir
 from trainer.lint.report import check_report, findings
 
 RUN = """\
@@ -29,6 +30,15 @@ def test_a_file_that_is_there_and_an_address_are_taken(tmp_path):
     path.write_bytes(b'')
     for location in (path, 'hf://a/b/c.safetensors', 'https://a.b/c.pth'):
         assert check_report(CONFIG, [f"Net.pretrained = '{location}'"])[1]
+
+
+def test_a_checkpoint_of_a_run_is_taken(tmp_path):
+    rundir.write_config(tmp_path, {})
+    (tmp_path / 'checkpoints/10').mkdir(parents=True)
+    given = "Net.pretrained = '{}/checkpoints/{}'"
+    assert check_report(CONFIG, [given.format(tmp_path, 10)])[1]
+    text, ok = check_report(CONFIG, [given.format(tmp_path, 11)])
+    assert not ok and 'is not there' in text
 
 
 def test_what_else_may_be_wrong_is_said(tmp_path):

@@ -118,6 +118,18 @@ def test_a_run_begins_with_the_best_checkpoint_of_another(run):
     assert loaded.preprocessing == {'mean': [0.4], 'std': [0.3]}
 
 
+def test_a_run_begins_with_any_checkpoint_of_another(run):
+    first, *_, last = sorted(int(path.name) for path in (run / 'checkpoints').iterdir())
+    arrays = [
+        open_job(resnet(f'{run}/checkpoints/{step}'), ()).pretrained.arrays
+        for step in (first, last)
+    ]
+    kernel = 'backbone/stem/conv/kernel'
+    assert not np.array_equal(arrays[0][kernel], arrays[1][kernel])
+    kept = open_predictor(run, str(first)).params[kernel]
+    np.testing.assert_array_equal(arrays[0][kernel], kept)
+
+
 def test_weights_that_do_not_fit_leave_nothing_behind(weights, tmp_path):
     path, _ = weights
     with pytest.raises(UserError, match=r'Net\.pretrained: .* differ'):

@@ -1,7 +1,6 @@
 """Run directories are made, recognised and found; foreign ones are never touched."""
 
 import datetime
-import os
 import threading
 
 import numpy as np
@@ -97,56 +96,6 @@ def test_a_workdir_that_is_a_file_is_refused(tmp_path):
             rundir.open_workdir(path)
 
 
-def test_find_takes_the_newest_match(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    times = ('20260101_000000', '20260301_000000', '20260301_000000_2')
-    runs = [make_run(tmp_path / 'runs' / f'unet_{t}') for t in times]
-    make_run(tmp_path / 'runs' / 'vit_20270101_000000')
-    os.utime(runs[0] / 'config.json')  # a resumed run does not become the newest
-    assert rundir.find('runs/unet_*').resolve() == runs[2]
-    assert rundir.find('runs/unet_20260101*').resolve() == runs[0]
-    assert rundir.find(str(runs[1])) == runs[1]
-    assert rundir.list_runs()[0].name == runs[0].name
-
-
-def test_find_orders_unnamed_times_by_the_config(tmp_path):
-    first, second = make_run(tmp_path / 'b'), make_run(tmp_path / 'a')
-    os.utime(first / 'config.json', (1e9, 1e9))
-    assert rundir.find(f'{tmp_path}/*') == second
-
-
-@pytest.mark.parametrize(
-    'inside',
-    [
-        'checkpoints/120',
-        'checkpoints/*',
-        'best_model',
-        'best_model.pth',
-        'metrics.jsonl',
-    ],
-)
-def test_find_climbs_from_what_lies_in_a_run(tmp_path, inside):
-    run = make_run(tmp_path / 'unet_20260101_000000')
-    (run / 'checkpoints' / '120').mkdir(parents=True)
-    (run / 'metrics.jsonl').write_text('')
-    assert rundir.find(f'{tmp_path}/unet_*/{inside}') == run
-
-
-def test_find_refuses_a_step_that_is_not_there(tmp_path):
-    run = make_run(tmp_path / 'unet_20260101_000000')
-    with pytest.raises(UserError, match='matches no run'):
-        rundir.find(f'{run}/checkpoints/999')
-
-
-def test_find_names_the_pattern_and_what_there_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"'runs/unet_\*' .* there are no runs in runs"):
-        rundir.find('runs/unet_*')
-    make_run(tmp_path / 'runs' / 'unet_20260101_000000')
-    with pytest.raises(UserError, match=r"'runs/unte_\*' .*runs/unet_20260101_000000"):
-        rundir.find('runs/unte_*')
-
-
 def test_the_config_comes_back_without_the_mark(tmp_path):
     flat = {'name': 'a', 'seed': 0, 'model.depth': 18, 'best.metric': None}
     rundir.write_config(tmp_path, flat)
@@ -176,8 +125,6 @@ def test_an_address_is_no_directory_and_no_folder_is_called_like_it(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r'^gs://bucket/run is an address; .* mounted'):
         rundir.open_workdir('gs://bucket/run')
-    with pytest.raises(UserError, match='zz://bucket/run is no address that is known'):
-        rundir.find('zz://bucket/run')
     for refuse in (files.make_folder, files.check_folder):
         with pytest.raises(UserError, match='run is an address; --masks needs a file'):
             refuse('masks', 's3://bucket/run')

@@ -65,7 +65,7 @@ def train(flags, argv: Sequence[str], started: float) -> int:
             enable_cache()
         workdir = questions.place_of(flags)
         if flags.resume is not None:
-            say(f'resuming {workdir}')
+            say(f'resuming {workdir}, from its newest checkpoint')
         config = questions.config_of(flags, workdir)
         experiment = load(*config)
         for note in notes(*config):

@@ -20,6 +20,7 @@ from trainer import (
     roll_call,
     rundir,
     watchdog,
+    which_run,
 )
 from trainer.checkpoints import CheckpointStore
 from trainer.collected import Collector
@@ -136,7 +137,7 @@ def evaluate_run(
       UserError: no run, split or checkpoint of that name, or a damaged checkpoint.
       Interrupted: a signal came; nothing was written.
     """
-    directory, split = rundir.here(directory, checkpoint), role_of(split)
+    directory, split = which_run.here(directory, checkpoint), role_of(split)
     job = _open_split(directory, split)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = processes.told(chosen_step(store, checkpoint))

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import jax
 import numpy as np
 
-from trainer import parallel, rundir, steps, watchdog
+from trainer import parallel, rundir, steps, watchdog, which_run
 from trainer.checkpoints import CheckpointStore
 from trainer.console import warn
 from trainer.data.facts import RememberedData
@@ -66,7 +66,7 @@ def open_predictor(directory: str | os.PathLike, checkpoint: str) -> 'Predictor'
     Raises:
       UserError: as `predict` does.
     """
-    directory = rundir.here(directory, checkpoint)
+    directory = which_run.here(directory, checkpoint)
     experiment = experiment_of(directory)
     store = CheckpointStore(directory / rundir.CHECKPOINTS)
     step = chosen_step(store, checkpoint)

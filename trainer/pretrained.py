@@ -15,7 +15,7 @@ from models.pretrained.downloads import fetched
 from models.pretrained.loading import Pretrained, family_of, fit_weights, recognised
 from models.pretrained.preprocessing import HEADER, preprocessing_of
 from models.pretrained.weight_files import WeightFile, read_weights
-from trainer import files, rundir
+from trainer import files, rundir, which_run
 from trainer import manifest as manifests
 from trainer.errors import UserError
 from trainer.expected import as_recorded, as_weights_expect
@@ -124,6 +124,9 @@ def _file(location: str) -> WeightFile:
         return _of_version(shelf.read(pathlib.Path(location)))
     if rundir.is_run(location):
         return _of_run(pathlib.Path(location), 'best')
+    if which_run.is_checkpoint(location):
+        run, step = which_run.checkpoint_of(location)
+        return _of_run(pathlib.Path(run), step)
     return read_weights(fetched(location))
 
 

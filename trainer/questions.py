@@ -12,7 +12,7 @@ import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from trainer import answers, files, mirror, places, rundir
+from trainer import answers, files, mirror, places, rundir, which_run
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.screen import tell, warn
 
@@ -97,7 +97,7 @@ def checkpoints(flags, words: Sequence[str]) -> int:
     if len(words) > 1:
         raise UserError(f'checkpoints takes one run, not {len(words)}: {words[1]!r}.')
     if words:
-        directory = rundir.find(words[0], mirror.ALL)
+        directory = which_run.find(words[0], mirror.ALL)
     else:
         directory = run_of(flags, 'checkpoints', mirror.ALL)
     found = listed(directory, flags.verify)
@@ -119,7 +119,7 @@ def report(flags, words: Sequence[str]) -> int:
     studies = [place for place in asked if storage_of(place)]
     written = [_study_page(place) for place in studies]
     others = [word for word in words if word not in studies]
-    found = [run for word in others for run in rundir.find_all(word)]
+    found = [run for word in others for run in which_run.find_all(word)]
     if not studies:
         found = found or [run_of(flags, 'report')]
     for directory in found:
@@ -166,7 +166,7 @@ COMMANDS: dict[str, Callable] = {
 def run_of(flags, command: str, checkpoint: str | None = None) -> pathlib.Path:
     """The run that --workdir or --resume names, by its path, a glob or an address.
 
-    `checkpoint` is what a run that is fetched must bring; see `rundir.find`.
+    `checkpoint` is what a run that is fetched must bring; see `which_run.find`.
 
     Raises:
       UserError: neither is given, or there is no such run.
@@ -175,7 +175,10 @@ def run_of(flags, command: str, checkpoint: str | None = None) -> pathlib.Path:
     if place is None:
         raise UserError(f'{command} needs a run: give --workdir=runs/NAME_TIME.')
     found = flags.resume is not None and not places.is_address(place)
-    return place if found else rundir.find(place, checkpoint)
+    run = place if found else which_run.find(place, checkpoint)
+    if checkpoint not in (None, mirror.ALL):
+        which_run.check_asked(str(place), run, checkpoint)
+    return run
 
 
 def place_of(flags) -> str | pathlib.Path | None:
@@ -191,7 +194,9 @@ def place_of(flags) -> str | pathlib.Path | None:
     if places.is_address(flags.resume):
         return flags.resume
     if flags.resume is not None:
-        return rundir.find(flags.resume)
+        run = which_run.find(flags.resume)
+        which_run.check_newest(flags.resume, run)
+        return run
     return flags.workdir and os.path.expanduser(flags.workdir)
 
 
@@ -204,7 +209,7 @@ def config_of(flags, workdir) -> tuple[list[str], list[str]]:
     files, bindings = list(flags.gin_file), list(flags.gin_bindings)
     if not files and workdir is not None:
         if places.is_address(workdir):
-            workdir = rundir.find(workdir)
+            workdir = which_run.find(workdir)
         given = pathlib.Path(workdir) / rundir.CONFIG_GIN
         if rundir.is_run(workdir) and given.exists():
             files = [str(given)]

@@ -1,18 +1,16 @@
-"""The run directory: how it is made, recognised and found again, and its files' names.
+"""The run directory: how it is made and recognised, and its files' names.
 
 A directory that holds anything else is never written to. Knows nothing of what the
 files say, but for the mark in config.json by which a run is known.
 """
 
 import datetime
-import difflib
-import glob
 import itertools
 import os
 import pathlib
 import re
 
-from trainer import files, places
+from trainer import files
 from trainer.errors import UserError
 
 CONFIG_GIN = 'config.gin'
@@ -33,7 +31,6 @@ TENSORBOARD = 'tensorboard'
 
 FORMAT_KEY, FORMAT = 'juniper.run_format', 1
 STARTED = re.compile(r'_(\d{8}_\d{6})(?:_(\d+))?$')
-WEIGHTS = re.compile(r'(best|last|checkpoint)[^/]*')  # names that weights files have
 LOGS = re.compile(r'log(_\d+)?\.txt')  # of all processes
 LEFT_BY_A_START = ('lost+found',)  # beside logs, hidden files: no one's work is lost
 
@@ -86,55 +83,6 @@ def check_workdir(path: pathlib.Path) -> None:
             f'{" ..." if len(foreign) > 3 else ""} and no {CONFIG} of a run. '
             f'Give a --workdir that is empty, new, or a run to go on with.'
         )
-
-
-def find(pattern: str, checkpoint: str | None = None) -> pathlib.Path:
-    """The newest run directory that a path or glob means.
-
-    A path inside a run (`runs/unet_*/checkpoints/120`) means that run, and so does the
-    name of a weights file that is not there (`runs/unet_*/best_model`).
-
-    Args:
-      pattern: or an address, from which the run is fetched.
-      checkpoint: what is fetched of it beside its files: 'best', 'last', a step, 'all'.
-
-    Raises:
-      UserError: there is none; names the pattern and the nearest runs that exist.
-    """
-    if places.is_address(pattern):
-        from trainer import mirror
-
-        return mirror.fetched(pattern, checkpoint)
-    expanded = os.path.expanduser(pattern)
-    matches = glob.glob(expanded)
-    head, tail = os.path.split(expanded)
-    if not matches and WEIGHTS.fullmatch(tail):
-        matches = glob.glob(head)
-    runs = {run for match in matches if (run := _run_around(match))}
-    if not runs:
-        raise UserError(f'{pattern!r} matches no run directory; {_nearest(expanded)}.')
-    return max(runs, key=_age_key)
-
-
-def here(directory: str | os.PathLike, checkpoint: str | None) -> pathlib.Path:
-    """A directory itself; of an address, that to which `find` fetches its run."""
-    if places.is_address(directory):
-        return find(directory, checkpoint)
-    return pathlib.Path(directory)
-
-
-def find_all(pattern: str) -> list[pathlib.Path]:
-    """Every run directory that a glob matches, by name; else what `find` finds."""
-    matches = sorted(glob.glob(os.path.expanduser(pattern)))
-    runs = [pathlib.Path(match) for match in matches if is_run(match)]
-    return runs or [find(pattern)]
-
-
-def list_runs(root: str | os.PathLike = 'runs') -> list[pathlib.Path]:
-    """The run directories right below a directory, oldest first."""
-    root = pathlib.Path(root)
-    found = (path for path in root.iterdir() if is_run(path)) if root.is_dir() else ()
-    return sorted(found, key=_age_key)
 
 
 def is_run(path: str | os.PathLike) -> bool:
@@ -218,32 +166,3 @@ def _foreign_files(path: pathlib.Path) -> list[str]:
             and not LOGS.fullmatch(entry.name)
             and (entry.is_dir() or not entry.name.startswith('.'))
         ]
-
-
-def _run_around(path: str) -> pathlib.Path | None:
-    path = pathlib.Path(path)
-    return next((place for place in (path, *path.parents) if is_run(place)), None)
-
-
-def _age_key(run: pathlib.Path) -> tuple[str, int, int]:
-    """Orders by the time in the name, or of the config; then by number in a second."""
-    modified = (run / CONFIG).stat().st_mtime_ns
-    named = STARTED.search(run.name)
-    if named:
-        return named[1], int(named[2] or 1), modified
-    day = datetime.datetime.fromtimestamp(modified / 1e9)
-    return f'{day:%Y%m%d_%H%M%S}', 0, modified
-
-
-def _nearest(pattern: str) -> str:
-    """What there is instead, as the end of a sentence."""
-    outer = itertools.takewhile(
-        lambda p: not glob.has_magic(p), pattern.split('/')[:-1]
-    )
-    roots = dict.fromkeys(['/'.join(outer) or '.', 'runs'])
-    known = {str(run): run for root in roots for run in list_runs(root)}
-    if not known:
-        return f'there are no runs in {" or ".join(roots)}'
-    newest = sorted(known, key=lambda name: _age_key(known[name]), reverse=True)
-    close = difflib.get_close_matches(pattern, newest, n=3, cutoff=0.5) or newest[:3]
-    return f'the nearest are {", ".join(close)}'

@@ -13,7 +13,7 @@ from tests.mirror.machines import (
     write,
     write_run,
 )
-from trainer import mirror, rundir
+from trainer import mirror, rundir, which_run
 from trainer.errors import UserError
 from trainer.mirror.index import INDEX, OWNER
 
@@ -191,7 +191,7 @@ def test_a_reader_fetches_what_it_needs(address, machines, which, found):
     one.run(address, 10, 20, 30, 40, best=20)
     place = two.fetched(address, which)
     assert steps(place) == found and rundir.is_run(place)
-    assert rundir.find(address, which) == place
+    assert which_run.find(address, which) == place
     before = index_of(address)
     (place / 'evaluation_test.json').write_text('{}')
     mirror.give_back(place)

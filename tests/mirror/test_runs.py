@@ -16,7 +16,7 @@ import main
 from tests.mirror.machines import content, index_of, objects, steps
 from tests.run_ends import assert_same_end
 from tests.several import Several
-from trainer import places, rundir
+from trainer import places, rundir, which_run
 from trainer.errors import SaveFailed
 from trainer.experiment import load
 from trainer.mirror import bucket, keeping
@@ -72,7 +72,7 @@ def test_killed_with_its_disk_it_ends_as_one_that_never_was(
     there = content(tmp_path / 'bucket' / 'run')
     assert there.keys() - {INDEX, OWNER} == content(places.local(address)).keys()
     monkeypatch.setenv('JUNIPER_MIRRORS', str(tmp_path / 'third'))
-    assert_same_end(tmp_path / 'whole', rundir.find(address, 'all'))
+    assert_same_end(tmp_path / 'whole', which_run.find(address, 'all'))
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_several_processes_share_the_near_side(tmp_path, monkeypatch):
     output = Several([*LONG, f'--workdir={address}'], devices=1).done()
     assert f'going on from step {step} of 400' in output
     shutil.rmtree(tmp_path / 'disk')
-    assert_same_end(tmp_path / 'whole', rundir.find(address, 'all'))
+    assert_same_end(tmp_path / 'whole', which_run.find(address, 'all'))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator
 
 from models.pretrained.downloads import is_remote
-from trainer import rundir
+from trainer import rundir, which_run
 from trainer.errors import UserError
 from trainer.lint.config import Config
 from trainer.lint.finding import Finding
@@ -37,6 +37,8 @@ def _wrong(location: str) -> str:
     if shelf.is_reference(location):
         return _unpublished(location)
     if is_remote(location) or path.is_file() or rundir.is_run(path):
+        return ''
+    if which_run.is_checkpoint(path):
         return ''
     return _instead(location)
 

@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 
-from trainer import __version__, files, results, rundir, writers
+from trainer import __version__, files, results, rundir, which_run, writers
 from trainer.checkpoints import CheckpointStore
 from trainer.errors import UserError
 from trainer.evaluate import chosen_step, experiment_of
@@ -45,7 +45,7 @@ def publish(
     _check_words(name, note, licence)
     folder = shelf.root_of(root) / name
     place = folder / semantic.check(version)
-    run = rundir.find(str(directory), checkpoint)
+    run = which_run.find(str(directory), checkpoint)
     rundir.check_open(run)
     experiment_of(run)  # says what is missing before anything is copied
     _check_free(place)

@@ -12,7 +12,7 @@ import os
 import statistics
 from collections.abc import Iterable, Sequence
 
-from trainer import rundir
+from trainer import which_run
 from trainer.errors import UserError
 from trainer.report.records import Record, lower_is_better
 from trainer.report.siblings import identity
@@ -140,7 +140,7 @@ def found_runs(words: Iterable[str]) -> Iterable[Record]:
     """Every run that is meant, once, in the order of the words."""
     seen = set()
     for word in words:
-        for place in rundir.find_all(word):
+        for place in which_run.find_all(word):
             record = Record(place)
             for run in record.seeds or [record]:
                 if run.directory.resolve() not in seen:

@@ -10,7 +10,7 @@ import functools
 import pathlib
 import re
 
-from trainer import evidence, files, provenance, rundir, writers
+from trainer import evidence, files, provenance, rundir, which_run, writers
 from trainer.errors import UserError
 from trainer.results import is_part, is_score
 from trainer.run_list import ENDED, Standing, standing
@@ -129,7 +129,7 @@ class Record:
     @functools.cached_property
     def seeds(self) -> list['Record']:
         """The runs of a run that has several seeds, each with one."""
-        below = rundir.list_runs(self.directory)
+        below = which_run.list_runs(self.directory)
         return [Record(place) for place in below if place.name.startswith('seed_')]
 
     @functools.cached_property

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Mapping
 
-from trainer import files, rundir
+from trainer import files, rundir, which_run
 from trainer.errors import UserError
 from trainer.report.records import Record
 
@@ -24,7 +24,7 @@ def seed_scores(record: Record) -> tuple[dict[str, dict[str, float]], str]:
         return {}, ''
     mine = record.directory.resolve()
     found = {str(record.config.get('seed')): record.scores}
-    for place in rundir.list_runs(mine.parent)[-MOST:]:
+    for place in which_run.list_runs(mine.parent)[-MOST:]:
         other = config_of(place) if place != mine else {}
         if other and rundir.finished(place) and alike(other, record.config):
             found.setdefault(str(other.get('seed')), Record(place).scores)
