@@ -11,9 +11,9 @@ import sys
 import time
 import traceback
 
-from trainer import __version__, command_line, errors
+from trainer import __version__, answers, command_line, errors
 from trainer.command_line import FLAGS
-from trainer.screen import escaped
+from trainer.screen import escaped, keep_standard_streams
 
 STARTED = time.perf_counter()
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 
 def main(argv: list[str]) -> int:
     """Runs the command that `argv` (with the program's name) asks for; an exit code."""
+    keep_standard_streams()
     try:
         return run(argv)
     except KeyboardInterrupt:
@@ -37,10 +38,10 @@ def run(argv: list[str]) -> int:
     """Parses the flags and calls the command."""
     words = command_line.parse(argv)
     if FLAGS.version == '' and words[:1] != ['publish']:
-        print(f'juniper {__version__}')
+        answers.write([f'juniper {__version__}\n'], None)
         return errors.DONE
     if FLAGS.help or len(argv) == 1:
-        print(help_text())
+        answers.write([f'{help_text()}\n'], None)
         return errors.DONE
     name, *words = words or ['train']
     command_line.check(name, words)

@@ -31,6 +31,7 @@ from trainer.job import Job, open_job
 from trainer.loop import IN_FLIGHT, Loop
 from trainer.recorder import Recorder
 from trainer.saver import Saver
+from trainer.signals import Stop
 from trainer.trackers import TensorBoardWriter, Trackers
 from trainer.verdicts import make_tracker
 
@@ -122,7 +123,7 @@ class Case:
             stack.enter_context(bar)
             chronicle = Chronicle(place, console.phases, quiet=True)
             recorder = Timed(job, writer, bar, chronicle)
-            loop = Unsaved(job, Saver(None), make_tracker(job), {}, stop=False)
+            loop = Unsaved(job, Saver(None), make_tracker(job), {}, Stop())
             loop.train_step, loop.recorder = self.step, recorder
             jax.block_until_ready(loop.run(state))
             return self.since(recorder.began)

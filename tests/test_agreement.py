@@ -93,7 +93,7 @@ def test_the_first_process_says_when_a_save_is_due(second):
     assert not saver.overdue(logged=False)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_other_signals_are_given_to_jax(second, monkeypatch, number, capfd):
     second(lambda value: value)
     came = []

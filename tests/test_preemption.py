@@ -1,4 +1,4 @@
-"""Five phases, three signals: the step is finished and saved, and nothing is lost."""
+"""Seven phases, four signals: the step is finished and saved, and nothing is lost."""
 
 import os
 import pathlib
@@ -11,11 +11,13 @@ import pytest
 import main
 from tests.run_ends import assert_same_end
 from trainer import loop as loops
+from trainer import train as trains
 from trainer.checkpoints import CheckpointStore
 from trainer.job import Job
+from trainer.signals import stop_on_signals
 
 MLP = ['--gin_file=configs/mlp.gin', '--gin.MLP.hidden_dim=8', '--gin.EPOCHS=3']
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP]
 PHASES = {  # what is called in a phase, at which call of it, and the step then saved
     'restore': (CheckpointStore, 'restore', 1, 15),
     'trace': (Job, 'wait_for_trace', 1, 15),
@@ -72,6 +74,33 @@ def test_no_step_is_lost(tmp_path, whole, phase, number, capfd, monkeypatch):
     assert CheckpointStore(run / 'checkpoints').steps()[-1] == 30
     final = whole / 'results.json'
     assert (run / 'results.json').read_text() == final.read_text()
+
+
+def test_before_there_is_a_directory_nothing_is_left(tmp_path, capfd, monkeypatch):
+    interrupt(monkeypatch, trains, 'open_job', 1, signal.SIGINT)
+    assert train(tmp_path / 'run') == 75
+    assert 'SIGINT, before the first step; the same' in capfd.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_run_begun_is_left_before_it_is_compiled(tmp_path, capfd, monkeypatch):
+    interrupt(monkeypatch, Job, 'init_state', 1, signal.SIGINT)
+    assert train(tmp_path / 'run') == 75
+    said = capfd.readouterr()
+    assert 'SIGINT, before the first step; the same' in said.err
+    assert 'compile' not in said.out
+    assert train(tmp_path / 'run') == 0
+
+
+@pytest.mark.parametrize('handler', [signal.SIG_DFL, signal.SIG_IGN])
+def test_nohup_outlives_its_terminal(handler):
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert bool(stop) == (handler is signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_ctrl_c_leaves_at_once():

@@ -16,7 +16,6 @@ import numpy as np
 from trainer import overview, processes, sharding, watchdog
 from trainer.advisor import Advisor
 from trainer.divergence import check_weights
-from trainer.errors import Interrupted
 from trainer.evaluate import evaluate_all, role_of
 from trainer.job import Job, due
 from trainer.plateau import PlateauTracker
@@ -218,7 +217,5 @@ class Loop:
         if step > self.saved:
             with self.recorder.chronicle.timed('checkpoint'):
                 self.save(state, step, watch)
-        if self.stop:
-            done = f'saved at step {step:,}' if step else 'before the first step'
-            raise Interrupted(f'{self.stop.name}, {done}; the same command goes on')
+        self.stop.leave(step)
         return state

@@ -75,6 +75,7 @@ class Run:
         self.console.say(overview.describe_data(job))
         with self.console.phases('init'):
             state, loop = self.resumed() or self.begun()
+        self.stop.leave(int(state.step))
         with self.console.phases('trace'):
             job.wait_for_trace()
         if not loop.ends(int(state.step)):

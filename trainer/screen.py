@@ -5,6 +5,7 @@ A screen that has gone never stops a run. Knows nothing of what is said.
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 
@@ -99,6 +100,21 @@ def escaped(text: str) -> str:
         c if c.isprintable() or c in '\n\t' else c.encode('unicode_escape').decode()
         for c in text
     )
+
+
+def keep_standard_streams() -> None:
+    """Puts /dev/null where stdin, stdout or stderr is closed, as `>&-` leaves them.
+
+    The next file that is opened would else be the one that all is printed into.
+    """
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = 'w' if number else 'r'
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def put(text: str, stream) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 become a flag that every loop polls.
+"""Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP become a flag that every loop polls.
 
 A second Ctrl-C leaves at once. Knows nothing of what is interrupted.
 """
@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 
 from trainer import processes
+from trainer.errors import Interrupted
 
 SAVING = 'finishing this step, then saving'
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Stop:
@@ -36,6 +37,12 @@ class Stop:
     def ask(self, why: str) -> None:
         """Stops as a signal does, for a reason of the program's own."""
         self.name = self.name or why
+
+    def leave(self, step: int = 0) -> None:
+        """Raises Interrupted if a signal has come; all up to the step is saved."""
+        if self:
+            done = f'saved at step {step:,}' if step else 'before the first step'
+            raise Interrupted(f'{self.name}, {done}; the same command goes on')
 
     def say(self, name: str) -> None:
         """Says what is still done."""
@@ -77,6 +84,12 @@ class AgreedStop(Stop):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+def heeded() -> list[int]:
+    """The stopping signals; not the end of a terminal that `nohup` has us outlive."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [n for n in STOPPING if not ignored or n != signal.SIGHUP]
+
+
 @contextlib.contextmanager
 def stop_on_signals(
     then: str = SAVING,
@@ -84,7 +97,7 @@ def stop_on_signals(
     """Handles the stopping signals inside the block, as before them afterwards."""
     several = processes.count() > 1
     stop = AgreedStop(then) if several else Stop(then)
-    handled = [n for n in STOPPING if not several or n != signal.SIGTERM]
+    handled = [n for n in heeded() if not several or n != signal.SIGTERM]
     try:
         before = {number: signal.signal(number, stop) for number in handled}
     except ValueError:  # not the main thread (a notebook's worker): nobody signals it

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from trainer import errors, rundir
 from trainer.screen import warn
-from trainer.signals import STOPPING
+from trainer.signals import heeded
 from trainer.step_directories import StepDirectories
 
 STUCK = 3  # restarts without a newer checkpoint
@@ -99,7 +99,7 @@ def passed_on(process: subprocess.Popen) -> Iterator[None]:
     def pass_on(number, _frame):
         process.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in STOPPING}
+    before = {number: signal.signal(number, pass_on) for number in heeded()}
     try:
         yield
     finally:

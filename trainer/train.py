@@ -69,6 +69,7 @@ def train(
         with console.phases('data'):
             job = open_job(pretrained.expecting(experiment, workdir))
             roll_call.check_job(job)
+        stop.leave()
         return train_job(job, workdir, argv=argv, stop=stop, console=console)
 
 
