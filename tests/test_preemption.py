@@ -26,6 +26,9 @@ PHASES = {  # what is called in a phase, at which call of it, and the step then 
     'evaluate': (Job, 'eval_step', 1, 20),
     'save': (CheckpointStore, 'save', 1, 20),
 }
+# Every phase, and every signal: what is done of one in one phase is done of all.
+MOMENTS = [*((phase, signal.SIGTERM) for phase in PHASES)]
+MOMENTS += [('train', number) for number in SIGNALS if number != signal.SIGTERM]
 
 
 def train(workdir, *arguments):
@@ -53,8 +56,7 @@ def interrupt(monkeypatch, owner, name, call, number):
     monkeypatch.setattr(owner, name, called)
 
 
-@pytest.mark.parametrize('number', SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize('phase', PHASES)
+@pytest.mark.parametrize(('phase', 'number'), MOMENTS)
 def test_no_step_is_lost(tmp_path, whole, phase, number, capfd, monkeypatch):
     run, (owner, name, call, _) = tmp_path / 'run', PHASES[phase]
     with monkeypatch.context() as patched:  # a run that stopped at step 15
