@@ -9,6 +9,7 @@ from annotated_types import Ge
 from flax import nnx
 
 from models.arguments import check_at_least_one, check_choice
+from models.bridge import Bridge
 from models.catalog import add_models
 from models.decoder import Decoder, DoubleConv, Upsampling
 from models.heads import Segmenter
@@ -30,7 +31,7 @@ class UNet(nnx.Module):
     Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597, padded so that sizes stay
     (halves are rounded up), with normalisation. The finest map has seen all the others:
     heads need no feature pyramid (`Segmenter.fpn = None`). The coarsest map is the
-    encoder's last.
+    encoder's last, behind the bridge if there is one.
 
     Attributes:
       channels: of each map, fine to coarse.
@@ -46,6 +47,7 @@ class UNet(nnx.Module):
         upsampling: Upsampling = 'transposed',
         encoder: Callable[..., nnx.Module] | None = None,
         output_stride: Annotated[int, Ge(1)] = 1,
+        bridge: Annotated[int, Ge(0)] = 0,
         remat: bool = False,
         *,
         dtype='float32',
@@ -61,14 +63,16 @@ class UNet(nnx.Module):
           upsampling: 'transposed' (learnt, 2x2) or 'bilinear'.
           encoder: a backbone, such as @ResNet, in place of the own encoder.
           output_stride: of the finest map: 2 or 4 suit heat maps, and take less time.
+          bridge: blocks of a transformer on the coarsest map; 12 in TransUNet.
           remat: blocks are computed again for the gradient instead of kept.
           dtype: of the activations; parameters and norms are float32.
           rngs: draws the weights, and what an encoder drops.
 
         Raises:
-          ValueError: for a wrong choice, or an encoder whose strides do not fit.
+          ValueError: for a wrong choice, an encoder whose strides do not fit, or
+            channels that a bridge cannot take.
         """
-        _check(width, depth, norm, upsampling, encoder)
+        _check(width, depth, norm, upsampling, encoder, bridge)
         parts = {'dtype': dtype, 'rngs': rngs}
         options = {'remat': remat, 'norm': NORMS[norm], **parts}
         own = functools.partial(Encoder, width=width, depth=depth or DEPTH, **options)
@@ -76,10 +80,18 @@ class UNet(nnx.Module):
         maps = self.encoder.channels, self.encoder.strides
         self.decoder = Decoder(*maps, width, output_stride, upsampling, **options)
         self.channels, self.strides = self.decoder.channels, self.decoder.strides
+        self.bridge = nnx.data(None)
+        if bridge:
+            grid = tuple(-(-side // self.strides[-1]) for side in input_shape[:2])
+            self.bridge = Bridge(grid, self.channels[-1], bridge, remat, **parts)
 
     def __call__(self, images):
         """`[B, H, W, C]` -> list of maps, fine to coarse."""
-        return self.decoder(self.encoder(images), images.shape[1:3])
+        encoded = list(self.encoder(images))
+        if self.bridge is not None:
+            coarsest = self.encoder.strides.index(self.strides[-1])
+            encoded[coarsest] = self.bridge(encoded[coarsest])
+        return self.decoder(encoded, images.shape[1:3])
 
 
 class Encoder(nnx.Module):
@@ -116,8 +128,10 @@ class Encoder(nnx.Module):
         return outputs
 
 
-def _check(width, depth, norm, upsampling, encoder) -> None:
+def _check(width, depth, norm, upsampling, encoder, bridge) -> None:
     check_at_least_one('UNet', width=width, depth=DEPTH if depth is None else depth)
+    if bridge < 0:
+        raise ValueError(f'UNet needs bridge of at least 0; got {bridge}.')
     check_choice('UNet', 'norm', norm, get_args(Norm))
     check_choice('UNet', 'upsampling', upsampling, get_args(Upsampling))
     if encoder and depth is not None:

@@ -19,6 +19,7 @@ KINDS = {
     'transposed': TINY,
     'bilinear': functools.partial(TINY, upsampling='bilinear'),
     'group': functools.partial(TINY, norm='group'),
+    'bridge': functools.partial(TINY, bridge=1),
 }
 ENCODERS = {
     'resnet18': functools.partial(ResNet, depth=18),
@@ -152,10 +153,33 @@ def test_bfloat16_is_close_and_keeps_parameters_in_float32():
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype('float32')}
 
 
-def test_computing_again_changes_nothing():
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_a_bridge_leaves_all_sizes_as_they_are(encoder):
+    unet = functools.partial(UNet, width=4, encoder=ENCODERS[encoder], bridge=2)
+    model, maps = abstract(unet, (45, 37, 3))
+    assert_maps_as_said(model, maps, (45, 37, 3))
+    assert len(model.bridge.blocks) == 2
+
+
+@pytest.mark.parametrize('bridge', [0, 1])
+def test_over_a_bridge_every_pixel_sees_every_other(bridge):
+    """Without one a cell sees its neighbours, and the far corner is none."""
+    unet = functools.partial(UNet, (64, 64, 1), width=2, depth=2, bridge=bridge)
+    model = jax.jit(lambda key: unet(rngs=make_rngs(key)))(jax.random.key(0))
+    model = evaluating(model)
+    images = draw(1, 64, 64, 1)
+    coarsest = [
+        model(image)[-1] if bridge else model.encoder(image)[-1]
+        for image in (images, images.at[0, 0, 0, 0].add(1.0))
+    ]
+    assert (coarsest[0][0, -1, -1] != coarsest[1][0, -1, -1]).all() == bool(bridge)
+
+
+@pytest.mark.parametrize('kind', ['transposed', 'bridge'])
+def test_computing_again_changes_nothing(kind):
     images = draw(3, 7, 6, 3)
-    kept = finest(make('transposed'), images)
-    again = finest(make('transposed', remat=True), images)
+    kept = finest(make(kind), images)
+    again = finest(make(kind, remat=True), images)
     np.testing.assert_allclose(again, kept, atol=1e-6)
 
 
@@ -176,6 +200,12 @@ WRONG = {
         'upsampling': 'nearest'
     },
     'UNet has no output_stride 3; choose 1, 2 or 4.': {'depth': 2, 'output_stride': 3},
+    'UNet needs bridge of at least 0; got -1.': {'bridge': -1},
+    'Fixed positions need a multiple of 4 features; got 6.': {
+        'width': 3,
+        'depth': 1,
+        'bridge': 1,
+    },
     'UNet takes depth 3 or an encoder, not both': {'depth': 3, 'encoder': MLP},
     'UNet needs an encoder with maps whose strides are powers of two': {'encoder': MLP},
 }

@@ -1,0 +1,52 @@
+"""A transformer between the way down and the way up of a U-Net."""
+
+from flax import nnx
+
+from models.attention import TransformerBlock
+from models.norms import LayerNorm
+from models.remat import run
+from models.tokens import sincos_positions
+
+HEAD = 64  # channels of one head of attention, as in ViTs
+
+
+class Bridge(nnx.Module):
+    """Transformer blocks by which each cell of a map sees all others.
+
+    `[B, H, W, D] -> [B, H, W, D]`, normalised. Chen et al. 2021, TransUNet,
+    https://arxiv.org/abs/2102.04306, with as many features as the map has channels and
+    with fixed positions, so that images of any size are taken.
+    """
+
+    def __init__(
+        self,
+        grid: tuple[int, int],
+        features: int,
+        depth: int,
+        remat: bool = False,
+        *,
+        dtype='float32',
+        rngs: nnx.Rngs,
+    ):
+        """Builds the bridge; `grid` is the (H, W) of the map of a usual image.
+
+        Raises:
+          ValueError: for features that are no multiple of 4.
+        """
+        self.grid, self.remat = grid, remat
+        heads = 1 if features % HEAD else features // HEAD
+        sincos_positions((1, 1), grid, features)
+        self.blocks = nnx.List(
+            TransformerBlock(features, heads, dtype=dtype, rngs=rngs)
+            for _ in range(depth)
+        )
+        self.norm = LayerNorm(features, rngs=rngs)
+
+    def __call__(self, maps):
+        """`[B, H, W, D] -> [B, H, W, D]`"""
+        batch, *grid, features = maps.shape
+        positions = sincos_positions(tuple(grid), self.grid, features)
+        tokens = maps.reshape(batch, -1, features) + positions.astype(maps.dtype)
+        for block in self.blocks:
+            tokens = run(block, tokens, self.remat)
+        return self.norm(tokens).reshape(maps.shape)
