@@ -111,6 +111,29 @@ def test_frozen_parameters_do_not_move_by_a_bit():
     assert not any('backbone' in str(path) for path, _ in remembered)
 
 
+def test_what_is_frozen_equals_its_average_to_the_last_bit():
+    frozen = job("Experiment.freeze = ('backbone/.*',)", average=Average())
+    first = first_state(frozen.recipe)
+    states, _ = run(frozen, 20)
+    for name, value in states[-1].weights[0].items():
+        moved = bool((value != first.params[name]).any())
+        assert moved == name.startswith('head/'), name
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float32'])
+@pytest.mark.parametrize('average', [Average(), Average(decay=0.3, ramp=1.0)], ids=str)
+def test_equal_weights_stay_equal_over_many_updates(average, dtype):
+    rng = np.random.default_rng(0)
+    values = np.append(rng.standard_normal(5000), [-0.0, np.inf, -np.inf, 1e38])
+    given = {'floats': jnp.asarray(values, dtype), 'count': jnp.arange(3)}
+    update, after = jax.jit(average.update), given
+    for step in range(200):
+        after = update(after, given, step)
+    for name, value in given.items():
+        assert after[name].dtype == value.dtype
+        np.testing.assert_array_equal(after[name].view('uint8'), value.view('uint8'))
+
+
 def test_rates_multiply_updates():
     slow = job("Experiment.rates = {'.*': 0.5, 'head/.*': 2.0}", 'adamw.clip_norm=None')
     usual = job('adamw.clip_norm = None')

@@ -37,13 +37,21 @@ class Average:
     ramp: Annotated[float, Gt(0)] = 10.0
 
     def update(self, average: dict, value: dict, step: jax.Array) -> dict:
-        """The average after a step: floats are averaged, integers taken as they are."""
+        """The average after a step: floats are averaged, integers taken as they are.
+
+        What equals its average leaves it as it is, to the last bit. Sums are float32 or
+        better.
+        """
         decay = jnp.minimum(self.decay, (1.0 + step) / (self.ramp + step))
 
         def mix(old, new):
             if not jnp.issubdtype(new.dtype, jnp.floating):
                 return new
-            return (decay * old + (1 - decay) * new).astype(new.dtype)
+            exact = jnp.promote_types(new.dtype, jnp.float32)
+            start, end = old.astype(exact), new.astype(exact)
+            mixed = start + (1 - decay) * (end - start)
+            # Equal infinities, such as of a mask, have no difference.
+            return jnp.where(old == new, new, mixed.astype(new.dtype))
 
         return jax.tree.map(mix, average, value)
 
