@@ -1,13 +1,15 @@
 """Fine-tuning: rates that follow the depth of a block, and norms that hold still."""
 
 import functools
+import re
 
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
-from models import Classifier, ConvNeXt, EfficientNet, Net, ResNet, ViT
+from models import Classifier, ConvNeXt, EfficientNet, Net, ResNet, UNet, ViT
+from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.job import open_job
 from trainer.layers import layer_depths, layer_rates
@@ -19,6 +21,7 @@ BLOCKS = {  # of the papers
     functools.partial(ViT, size='Ti/16'): 12,
     functools.partial(ConvNeXt, size='T'): 3 + 3 + 9 + 3,
     functools.partial(EfficientNet, variant='b0'): 1 + 2 + 2 + 3 + 3 + 4 + 1,
+    functools.partial(UNet, encoder=ResNet): 3 + 4 + 6 + 3,
 }
 TINY = ['Images.batch = 16', 'Experiment.log_every = 1']
 
@@ -37,9 +40,16 @@ def test_every_block_of_a_family_is_one_layer(backbone):
     top = BLOCKS[backbone] + 1
     assert set(depths.values()) == set(range(top + 1))
     for name, depth in depths.items():
-        assert (depth == 0) == name.startswith('backbone/stem/'), name
-        if name.startswith('head/'):
+        assert (depth == 0) == ('/stem/' in name), name
+        if name.startswith(('head/', 'backbone/decoder/')):
             assert depth == top
+
+
+def test_the_sizes_of_a_unet_are_its_layers():
+    depths = layer_depths(names_of(functools.partial(UNet, width=2, depth=3)))
+    for name, depth in depths.items():
+        level = re.match(r'backbone/encoder/stages/(\d)/', name)
+        assert depth == (1 + int(level[1]) if level else 5), name
 
 
 def test_rates_fall_from_the_head_to_the_stem():
@@ -49,6 +59,18 @@ def test_rates_fall_from_the_head_to_the_stem():
     assert rates['backbone/blocks/11/mlp/dense1/kernel'] == 0.5
     assert rates['backbone/blocks/0/norm1/scale'] == 0.5**12
     assert rates['backbone/stem/positions'] == 0.5**13
+
+
+def test_a_backbone_without_layers_is_refused():
+    names = ['backbone/conv/kernel', 'backbone/decoder/steps/0/kernel', 'head/kernel']
+    message = (
+        'Experiment.layer_decay = 0.5 finds no layers: the parameters begin with '
+        'backbone/conv, backbone/decoder, head/kernel, and layers are called .*, or '
+        'give Experiment.rates and no layer_decay'
+    )
+    with pytest.raises(UserError, match=message) as caught:
+        layer_rates(names, 0.5)
+    assert '\n' not in str(caught.value)
 
 
 def moves(before, after):

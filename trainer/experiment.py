@@ -67,7 +67,8 @@ class Experiment:
         which all do trains with its running statistics, which stay too.
       rates: multipliers of the learning rate, by regular expression.
       layer_decay: what the learning rate is multiplied with from each block to the
-        one before it, the head having it whole; None is the same rate everywhere.
+        one before it, head and decoder having it whole; None is the same rate
+        everywhere.
       accumulate: parts that a batch is worked through in, where a GPU's or TPU's memory
         is short; on a CPU they take as much as the whole.
       average: keeps a moving average of the weights, which is what is evaluated.

@@ -1,16 +1,20 @@
 """How deep a parameter lies in its backbone, and learning rates that follow from it.
 
 Knows the names that blocks have (`backbone/blocks/3/...`, `backbone/stages/1/0/...`),
-which all backbones share; no model.
+which all backbones share, also as the encoder of another (`backbone/encoder/...`); no
+model.
 """
 
 import re
 from collections.abc import Sequence
 
 from trainer import descent
+from trainer.errors import UserError
 
-STEM = 'backbone/stem/'
-BLOCK = re.compile(r'backbone/(?:blocks|stages|layers)/(\d+)/(?:blocks/)?(?:(\d+)/)?')
+STEM = re.compile(r'backbone/(?:encoder/)?stem/')
+BLOCK = re.compile(
+    r'backbone/(?:encoder/)?(?:blocks|stages|layers)/(\d+)/(?:blocks/)?(?:(\d+)/)?'
+)
 
 
 def rates_of(
@@ -24,7 +28,8 @@ def rates_of(
       trained: of those that move.
 
     Raises:
-      UserError: an expression of `rates` matches no trained parameter.
+      UserError: an expression of `rates` matches no trained parameter, or there is a
+        `layer_decay` and no layer.
     """
     factors = descent.multipliers(experiment.rates, trained)
     if experiment.layer_decay is not None:
@@ -36,16 +41,27 @@ def rates_of(
 def layer_rates(names: Sequence[str], decay: float) -> dict[str, float]:
     """Multipliers that fall by `decay` with each block away from the head.
 
-    The head, and what lies behind the last block, has 1; the last block has `decay`,
-    the stem `decay ** (blocks + 1)`. Bao et al. 2022, BEiT,
+    The head, and what lies behind the last block, such as a decoder, has 1; the last
+    block has `decay`, the stem `decay ** (blocks + 1)`. Bao et al. 2022, BEiT,
     https://arxiv.org/abs/2106.08254; Clark et al. 2020, ELECTRA.
 
     Args:
       names: of parameters.
       decay: in (0, 1].
+
+    Raises:
+      UserError: no name is of a stem or a block, so all would have the same rate.
     """
     depths = layer_depths(names)
     top = max(depths.values())
+    if min(depths.values()) == top:
+        parts = dict.fromkeys('/'.join(name.split('/')[:2]) for name in names)
+        raise UserError(
+            f'Experiment.layer_decay = {decay} finds no layers: the parameters begin '
+            f"with {', '.join(parts)}, and layers are called 'backbone/stem' and "
+            f"'backbone/blocks/0', 'backbone/stages/0/0' or 'backbone/layers/0'; "
+            f'name the parts so, or give Experiment.rates and no layer_decay.'
+        )
     return {name: decay ** (top - depth) for name, depth in depths.items()}
 
 
@@ -59,7 +75,7 @@ def layer_depths(names: Sequence[str]) -> dict[str, int]:
     top = len(blocks) + 1
 
     def of(name):
-        if name.startswith(STEM):
+        if STEM.match(name):
             return 0
         return depth.get(_block(name), top)
 
