@@ -3,6 +3,7 @@
 Knows parameters only as leaves with a path and a shape.
 """
 
+import re
 from typing import Annotated
 
 import jax
@@ -11,25 +12,37 @@ import optax
 from annotated_types import Gt
 
 Clip = Annotated[float, Gt(0)] | None
+# How parameters are called that are added to what flows, scale it or are looked up
+# (`nnx.Embed`), whatever their shape.
+NO_KERNEL = re.compile(
+    r'(.*_)?(bias(_table)?|scale|tokens?|pos(itions?)?|emb(ed(ding)?s?)?)'
+)
 SMALL = 1024  # elements; leaves of fewer are whole on every device, see `Parallel`
 
 
 def decayed(params):
     """Which leaves weight decay pulls on: True for kernels, False for the rest.
 
-    Left out are leaves of one dimension or none (biases and scales of norms) and
-    those called 'bias', whatever their shape (attention has one row for each head).
+    See `is_kernel`: biases, scales of norms, class tokens and positions are left out,
+    as by timm.
 
     Args:
       params: any pytree of arrays: flat dictionaries with 'a/b/kernel' as keys, or
         an `nnx.State`.
     """
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
 
-    def decays(path, leaf: jax.Array) -> bool:
-        names = jax.tree_util.keystr(path, simple=True, separator='/').split('/')
-        return leaf.ndim > 1 and 'bias' not in names
 
-    return jax.tree_util.tree_map_with_path(decays, params)
+def is_kernel(path, leaf: jax.Array) -> bool:
+    """Whether a leaf of a pytree is multiplied with what flows, summing over channels.
+
+    What has two dimensions or more is, however it is called, unless its own name says
+    otherwise (`NO_KERNEL`): 'bias' (attention has one row for each head), 'cls_token',
+    'positions' `[N, D]`, 'pos_embed', the 'embedding' of `nnx.Embed`.
+    """
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    name = name.removesuffix('/value').rpartition('/')[2]  # an `nnx.State` adds it
+    return leaf.ndim > 1 and not NO_KERNEL.fullmatch(name)
 
 
 def global_norm(gradients) -> jax.Array:

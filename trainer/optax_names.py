@@ -62,8 +62,7 @@ def optax_optimizer(
 ) -> optax.GradientTransformation:
     """Any optimizer of `optax` or `optax.contrib` by its name there.
 
-    Where it takes a mask for its weight decay and none is given, biases and norms are
-    left out.
+    Where it takes a mask for its weight decay and none is given, kernels alone decay.
 
     Args:
       learning_rate: from step to learning rate.

@@ -1,4 +1,4 @@
-"""Optimizers: Optax's own, with clipping first and no decay on biases and norms.
+"""Optimizers: Optax's own, with clipping first and no decay but on kernels.
 
 Each takes the schedule first, filled in by the trainer, and gives Optax's gradient
 transformation; they know nothing of models, whatever pytree the parameters are.
@@ -12,7 +12,7 @@ import optax
 import optax.contrib
 from annotated_types import Ge, Gt, Interval
 
-from trainer.gradients import Clip, clipped, decayed, with_l2
+from trainer.gradients import Clip, clipped, decayed, is_kernel, with_l2
 from trainer.optax_names import optax_optimizer
 
 __all__ = [
@@ -41,7 +41,7 @@ def adamw(
     b2: Share = 0.999,
     eps: Positive = 1e-8,
 ) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, none on biases and norms (see `decayed`).
+    """Adam with decoupled weight decay, on kernels alone (see `decayed`).
 
     Args:
       learning_rate: from step to learning rate.
@@ -209,14 +209,14 @@ def matrices(params):
     """How Muon sees each leaf as a matrix, or None where Adam takes it.
 
     Dense kernels [in, out] and convolutions [height, width, in, out] are matrices
-    from all that goes in to what comes out. Leaves of other shapes do not say which
-    of their axes is which.
+    from all that goes in to what comes out. Kernels of other shapes do not say which
+    of their axes is which, and what is no kernel (see `is_kernel`) is no map at all.
     """
     axes = {2: ((0,), (1,)), 4: ((0, 1, 2), (3,))}
 
-    def matrix(leaf: jax.Array):
-        if leaf.ndim not in axes:
+    def matrix(path, leaf: jax.Array):
+        if leaf.ndim not in axes or not is_kernel(path, leaf):
             return None
         return optax.contrib.MuonDimensionNumbers(*axes[leaf.ndim])
 
-    return jax.tree.map(matrix, params)
+    return jax.tree_util.tree_map_with_path(matrix, params)
