@@ -135,15 +135,21 @@ def _pointwise(images, kernel, strides):
 
 
 def _by_position(images, kernel, rows, columns):
-    """One matrix product for each output position."""
+    """One matrix product for each output position; sums are float32 or better.
+
+    Cast before they are cut: else what each position gives to a pixel or a tap is
+    rounded alone in the gradients.
+    """
     batch, num_outputs = images.shape[0], kernel.shape[-1]
+    dtype, exact = images.dtype, jnp.promote_types(images.dtype, jnp.float32)
+    images, kernel = images.astype(exact), kernel.astype(exact)
     products = [
         images[:, pixels_y, pixels_x].reshape(batch, -1)
         @ kernel[taps_y, taps_x].reshape(-1, num_outputs)
         for pixels_y, taps_y in rows
         for pixels_x, taps_x in columns
     ]
-    maps = jnp.stack(products, axis=1)
+    maps = jnp.stack(products, axis=1).astype(dtype)
     return maps.reshape(batch, len(rows), len(columns), num_outputs)
 
 

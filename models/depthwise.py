@@ -18,14 +18,17 @@ def depthwise(images, kernel, strides, padding):
       padding: a pair of (low, high) pairs.
 
     Returns:
-      `[B, H', W', C]`, in the dtype of the images; sums are float32 or better.
+      `[B, H', W', C]`, in the dtype of the images; sums are float32 or better, those of
+      the gradients too.
     """
-    padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
     exact = jnp.promote_types(images.dtype, jnp.float32)
+    # Cast before they are cut: else what each tap gives to a pixel is rounded alone.
+    padded = jnp.pad(images.astype(exact), ((0, 0), *padding, (0, 0)))
+    kernel = kernel.astype(exact)
     total = 0
     for row, column in np.ndindex(kernel.shape[:2]):
         seen = shifted(padded, (row, column), kernel.shape[:2], strides)
-        total += seen.astype(exact) * kernel[row, column, 0].astype(exact)
+        total += seen * kernel[row, column, 0]
     return total.astype(images.dtype)
 
 

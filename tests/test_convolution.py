@@ -9,7 +9,7 @@ from jax import lax
 
 from models import convolution
 from models.convolution import CHANNELS_LAST, convolve
-from tests.pulled import draw, values_and_gradients
+from tests.pulled import assert_rounded_once, draw, values_and_gradients
 
 
 def reference(images, kernel, strides, padding, **options):
@@ -106,6 +106,15 @@ def test_one_pixel_meets_the_centre_tap_alone():
     kernel = draw(3, 3, 2, 2).at[1, 1].set(0.0)
     outputs = convolve(draw(5, 1, 1, 2), kernel, (1, 1), ((1, 1), (1, 1)))
     np.testing.assert_array_equal(outputs, jnp.zeros((5, 1, 1, 2)))
+
+
+@pytest.mark.parametrize(
+    'size, taps, stride', [(2, 3, 1), (3, 3, 1), (5, 3, 2), (6, 1, 2)]
+)
+def test_gradients_of_bfloat16_are_rounded_once(size, taps, stride):
+    arrays = draw(8, size, size, 64), draw(taps, taps, 64, 32, seed=1)
+    options = {'strides': (stride, stride), 'padding': ((taps // 2, taps // 2),) * 2}
+    assert_rounded_once(convolve, reference, *arrays, **options)
 
 
 def test_serves_a_flax_layer_in_bfloat16():

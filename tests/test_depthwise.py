@@ -9,7 +9,7 @@ from jax import lax
 from models import convolution
 from models.convolution import CHANNELS_LAST, convolve
 from models.depthwise import depthwise
-from tests.pulled import draw, values_and_gradients
+from tests.pulled import assert_rounded_once, draw, values_and_gradients
 
 
 def reference(images, kernel, strides, padding):
@@ -53,6 +53,13 @@ def test_sums_of_bfloat16_are_float32():
     exact = kernel.astype('float32').sum().astype('bfloat16')
     ours = depthwise(maps, kernel, (1, 1), ((0, 0), (0, 0)))
     assert ours.dtype == jnp.bfloat16 and ours.item() == exact
+
+
+@pytest.mark.parametrize(('size', 'taps'), [(7, 7), (28, 7), (8, 3)])
+def test_gradients_of_bfloat16_are_rounded_once(size, taps):
+    arrays = draw(2, size, size, 96), draw(taps, taps, 1, 96, seed=1)
+    options = {'strides': (1, 1), 'padding': ((taps // 2, taps // 2),) * 2}
+    assert_rounded_once(depthwise, reference, *arrays, **options)
 
 
 @pytest.mark.parametrize(
