@@ -22,7 +22,9 @@ def batch_norm(channels: int, *, epsilon: float = 1e-5, rngs: nnx.Rngs) -> nnx.M
 
     Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167. Under `jit` the batch is
     the global one, whatever the number of devices. The decay of 0.9 is torch's
-    momentum 0.1.
+    momentum 0.1. The running variance is Flax's, over the m values of a channel in a
+    batch; torch's and the paper's (algorithm 2) are m / (m - 1) times it, which shows
+    where m is small.
     """
     return BatchNorm(
         channels, momentum=0.9, epsilon=epsilon, dtype='float32', rngs=rngs

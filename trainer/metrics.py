@@ -1,7 +1,9 @@
-"""CLU metrics that give the same number for any batch size and number of devices.
+"""CLU metrics that do not depend on batch size and number of devices.
 
-Hits and examples are counted in integers, losses are summed with their rounding error
-kept, padding counts zero times. Knows outputs, labels and masks by name; no task.
+Hits and examples are counted in integers, and so are the same; mean losses agree to
+about 1e-7 of them, since only sums of batches are added with their rounding error kept:
+within a batch they are float32. Padding counts zero times. Knows outputs, labels and
+masks by name; no task.
 """
 
 import functools
@@ -50,7 +52,7 @@ class MeanLoss(clu.metrics.Metric):
         )
 
     def merge(self, other):
-        """Adds as if in double precision, so that the order of batches is no matter."""
+        """Adds as if in double precision: the order of batches does not matter."""
         total, lost = _two_sum(self.total, other.total)
         total, error = _two_sum(total, self.error + other.error + lost)
         return type(self)(total=total, error=error, count=self.count + other.count)
