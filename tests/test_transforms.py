@@ -201,3 +201,16 @@ def test_a_picture_of_enough_pixels_leaves_no_crop_smaller_than_its_result(shape
     assert 16 < enough <= min(shape) and enough_pixels([CenterCrop(), crop]) is None
     boxes = [crop.draw(np.random.default_rng(seed), *shape) for seed in range(300)]
     assert min(min(height, width) for _, _, height, width in boxes) >= 16
+
+
+@pytest.mark.parametrize(
+    ('kind', 'size'),
+    [(ResizeShortSide, 256), (RandomResizedCrop, 224), (CenterCrop, 224)],
+)
+def test_a_size_that_nobody_says_is_as_one_that_is_said(kind, size):
+    open_size, said = kind(), kind(size=size)
+    assert open_size.pixels == size and kind(size=17).pixels == 17
+    assert enough_pixels([open_size]) == enough_pixels([said])
+    chance = [np.random.default_rng(0)] * (kind is RandomResizedCrop)
+    shape = open_size(*chance, {'image': picture(300, 310)})['image'].shape
+    assert min(shape[:2]) == size

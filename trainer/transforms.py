@@ -46,10 +46,15 @@ class ResizeShortSide:
     size: Size | None = None
     interpolation: Interpolation | None = None
 
+    @property
+    def pixels(self) -> int:
+        """Of the short side: `size`, or what is taken where nobody says it."""
+        return self.size or SHORT_SIDE
+
     def __call__(self, example: dict) -> dict:
-        """[H, W, C] -> [size, W', C] or [H', size, C]."""
+        """[H, W, C] -> [pixels, W', C] or [H', pixels, C]."""
         height, width = example['image'].shape[:2]
-        short = self.size or SHORT_SIDE
+        short = self.pixels
         scale = short / min(height, width)
         shape = [max(short, round(side * scale)) for side in (height, width)]
         box = (0, 0, height, width)
@@ -69,10 +74,15 @@ class CenterCrop:
     size: Size | None = None
     min_visible: Share = 0.1
 
+    @property
+    def pixels(self) -> int:
+        """Of each side: `size`, or what is taken where nobody says it."""
+        return self.size or SIDE
+
     def __call__(self, example: dict) -> dict:
-        """[H, W, C] -> [size, size, C]; raises UserError where the image is smaller."""
+        """[H, W, C] -> [pixels, pixels, C]; a UserError where the image is smaller."""
         height, width = example['image'].shape[:2]
-        size = self.size or SIDE
+        size = self.pixels
         if min(height, width) < size:
             raise UserError(
                 f'CenterCrop.size is {size}, but an image has {height} x {width} '
@@ -102,10 +112,15 @@ class RandomResizedCrop:
     min_visible: Share = 0.1
     interpolation: Interpolation | None = None
 
+    @property
+    def pixels(self) -> int:
+        """Of each side of the result, as in `CenterCrop`."""
+        return self.size or SIDE
+
     def __call__(self, rng: np.random.Generator, example: dict) -> dict:
-        """[H, W, C] -> [size, size, C]."""
+        """[H, W, C] -> [pixels, pixels, C]."""
         box = self.draw(rng, *example['image'].shape[:2])
-        shape = 2 * (self.size or SIDE,)
+        shape = 2 * (self.pixels,)
         return take(example, box, *shape, self.min_visible, self.interpolation)
 
     def draw(self, rng, height: int, width: int) -> Box:

@@ -90,9 +90,9 @@ def enough_pixels(transforms: Sequence[Callable]) -> int | None:
 
     first = transforms[0] if transforms else None
     if isinstance(first, ResizeShortSide):
-        return 2 * first.size
+        return 2 * first.pixels
     if isinstance(first, RandomResizedCrop):
-        return math.ceil(first.size / math.sqrt(first.min_area / first.max_ratio))
+        return math.ceil(first.pixels / math.sqrt(first.min_area / first.max_ratio))
     return None
 
 
