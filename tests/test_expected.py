@@ -15,7 +15,7 @@ from models.pretrained.weight_files import write_safetensors
 from tests.picture_folders import write_classes
 from trainer.data.images import Images
 from trainer.evaluate import evaluate_run, experiment_of
-from trainer.expected import as_recorded, as_weights_expect, expectation
+from trainer.expected import as_recorded, as_weights_expect, expectation, open_size
 from trainer.experiment import load
 from trainer.predict import open_predictor
 from trainer.signals import Stop
@@ -23,6 +23,7 @@ from trainer.train import train
 from trainer.transforms import CenterCrop, RandomResizedCrop, ResizeShortSide, resize
 
 EXPECTED = {'size': 24, 'crop': 0.75, 'interpolation': 'bicubic'}
+SIDE = {'size': 24}
 EVALUATION = ResizeShortSide(size=32, interpolation='bicubic'), CenterCrop(size=24)
 
 
@@ -50,6 +51,28 @@ def test_what_the_config_says_stays_and_the_crop_keeps_its_share():
     assert resized == ResizeShortSide(size=64, interpolation='bicubic')
     resized, cropped = filled(size=40)
     assert (resized.size, cropped.size) == (40, 40)
+
+
+def test_a_resize_is_no_smaller_than_the_crop_behind_it():
+    resized, cropped = filled(ResizeShortSide(), CenterCrop(size=48), expected=SIDE)
+    assert (resized.size, cropped.size) == (48, 48)
+    resized, _ = filled(ResizeShortSide(), CenterCrop(size=16), expected=SIDE)
+    assert resized.size == 24
+
+
+def test_weights_that_bring_no_size_leave_it_open():
+    bicubic = {'interpolation': 'bicubic'}
+    resized, cropped = filled(ResizeShortSide(), CenterCrop(), expected=bicubic)
+    assert (resized.size, resized.interpolation) == (None, 'bicubic')
+    assert cropped.size is None
+    resized, cropped = filled(expected=bicubic)
+    assert (resized.size, cropped.size) == (64, 64)
+
+
+def test_weights_have_a_say_only_where_a_size_is_open():
+    assert open_size(images()) and open_size(images(CenterCrop()))
+    assert not open_size(images(size=24)) and not open_size(images(CenterCrop(size=24)))
+    assert not open_size(images(name='digits', folder=None))
 
 
 def test_nothing_changes_where_nothing_is_known_or_pictures_stay_as_they_are():

@@ -8,6 +8,7 @@ import pytest
 from models.pretrained.loading import families
 from models.pretrained.mapping import export_weights
 from models.pretrained.weight_files import write_safetensors
+from tests.picture_folders import write_classes
 from trainer.errors import UserError
 from trainer.evaluate import evaluate_run
 from trainer.experiment import load
@@ -105,6 +106,18 @@ def test_grey_data_gets_the_mean_of_what_colours_are_expected_to_be(tmp_path, we
     fed = expecting(resnet(path))
     assert fed.train_data.mean == pytest.approx((0.485 + 0.456 + 0.406) / 3)
     assert fed.eval_data.std == pytest.approx((0.229 + 0.224 + 0.225) / 3)
+
+
+def test_weights_without_a_size_leave_that_of_the_transforms(tmp_path, weights):
+    path, arrays = tmp_path / 'colours.safetensors', weights[1]
+    rules = families()['resnet']['torchvision']
+    write_safetensors(path, export_weights(rules, arrays), {})
+    folder = write_classes(tmp_path / 'photos', 5)
+    photos = [f"Images.folder = '{folder}'", "train/Images.split = 'train'"]
+    photos += ['Images.transforms = [@ResizeShortSide(), @CenterCrop()]']
+    fed = expecting(resnet(path, *photos)).train_data
+    assert fed.mean == (0.485, 0.456, 0.406)
+    assert fed.open().image_shape == (224, 224, 3)
 
 
 def test_what_the_config_says_wins(weights):

@@ -6,13 +6,7 @@ Fills in what the host transforms of a config leave open; knows no weight file.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from trainer.transforms import (
-    SHORT_SIDE,
-    SIDE,
-    CenterCrop,
-    RandomResizedCrop,
-    ResizeShortSide,
-)
+from trainer.transforms import CenterCrop, RandomResizedCrop, ResizeShortSide
 
 KNOWN = {kind.__name__: kind for kind in (ResizeShortSide, CenterCrop)}
 OPEN = ('size', 'interpolation')
@@ -33,9 +27,11 @@ def as_weights_expect(images, expected: Mapping):
         return images
     transforms = images.transforms
     if not transforms:
-        if not (images.size or images.origin.default_size):
+        said, default = images.size, images.origin.default_size
+        if not (said or default):
             return images  # as they are
-        said = images.size
+        if 'size' not in expected:
+            said = said or default
         transforms = ResizeShortSide(size=said), CenterCrop(size=said)
     filled = tuple(_filled(transforms, expected))
     return dataclasses.replace(images, transforms=filled, size=None)
@@ -64,13 +60,20 @@ def as_recorded(images, flat: Mapping, path: str):
     return dataclasses.replace(images, transforms=tuple(said), size=None)
 
 
+def open_size(images) -> bool:
+    """Whether an `Images` leaves a size of its pictures to the weights."""
+    if images.transforms:
+        return any(getattr(each, 'size', 0) is None for each in images.transforms)
+    return not images.size and bool(images.origin.default_size)
+
+
 def expectation(transforms: Sequence[Callable]) -> dict[str, object]:
     """Size, crop and interpolation that transforms stand for; {} of other ones."""
     kinds = {type(transform): transform for transform in transforms}
     if not {ResizeShortSide, CenterCrop} <= set(kinds):
         return {}
-    size, resize = kinds[CenterCrop].size or SIDE, kinds[ResizeShortSide]
-    found = {'size': size, 'crop': size / (resize.size or SHORT_SIDE)}
+    size, resize = kinds[CenterCrop].pixels, kinds[ResizeShortSide]
+    found = {'size': size, 'crop': size / resize.pixels}
     chosen = resize.interpolation
     return {**found, 'interpolation': chosen} if chosen else found
 
@@ -83,9 +86,11 @@ def _filled(transforms: Sequence[Callable], expected: Mapping):
     for transform in reversed(transforms):
         if isinstance(transform, CenterCrop | RandomResizedCrop):
             transform = _with(transform, size=size, interpolation=interpolation)
-            crop = transform.size or SIDE
+            crop = transform.pixels
         elif isinstance(transform, ResizeShortSide):
-            short = round(crop / share) if crop and share else size
+            short = size and max(size, crop or 0)
+            if crop and share:
+                short = round(crop / share)
             transform = _with(transform, size=short, interpolation=interpolation)
         filled.append(transform)
     return filled[::-1]
@@ -98,6 +103,6 @@ def _with(transform: Callable, **open_values) -> Callable:
     unsaid = {
         key: value
         for key, value in open_values.items()
-        if getattr(transform, key, value) is None
+        if value is not None and getattr(transform, key, value) is None
     }
     return dataclasses.replace(transform, **unsaid) if unsaid else transform

@@ -60,12 +60,12 @@ def expecting(experiment: Experiment, directory=None) -> Experiment:
     except ValueError as error:
         raise UserError(f'Net.pretrained: {error}') from error
     expected = preprocessing_of(file.path, file.metadata, naming)
+    fed = _fed(experiment, lambda data, _: as_weights_expect(data, expected))
     known = {key: expected[key] for key in NORMALISATION if key in expected}
     if known:
-        channels = experiment.train_data.open().image_shape[-1]
+        channels = _channels(fed.train_data)
         known = {key: _for_channels(value, channels) for key, value in known.items()}
-    normalised = _normalised(experiment, known)
-    return _fed(normalised, lambda data, _: as_weights_expect(data, expected))
+    return _normalised(fed, known)
 
 
 def load(network: Network) -> Pretrained | None:
@@ -150,6 +150,11 @@ def _family(experiment: Experiment) -> str | None:
     backbone = experiment.model.keywords.get('backbone')
     made = getattr(backbone, 'func', backbone)
     return family_of(made) if isinstance(made, type) else None
+
+
+def _channels(images) -> int:
+    """Of its pictures at their final sizes; a bad example is for who opens it next."""
+    return dataclasses.replace(images, on_error='skip').open().image_shape[-1]
 
 
 def _for_channels(values: Sequence[float], channels: int) -> float | tuple[float, ...]:
