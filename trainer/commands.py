@@ -119,13 +119,12 @@ def rehearse(flags) -> int:
 
 def memory(flags) -> int:
     """Says what a train step takes, and the largest batch that fits."""
-    from trainer import memory, roll_call
+    from trainer import asked, memory, roll_call
     from trainer.compilation import enable_cache
-    from trainer.experiment import load
     from trainer.watchdog import watched
 
     enable_cache()
-    experiment = load(*questions.config_of(flags, questions.place_of(flags)))
+    experiment = asked.sized(flags)
     job = roll_call.opened(experiment, ())
     with watched(experiment.watchdog):
         found = memory.examine(job)
@@ -135,14 +134,13 @@ def memory(flags) -> int:
 
 def data(flags, argv: Sequence[str], started: float) -> int:
     """Reads all data of a config, and says what it is like and what is wrong."""
-    from trainer import data_report
+    from trainer import asked, data_report
     from trainer.compilation import enable_cache
-    from trainer.experiment import load
     from trainer.report.data_page import data_page
     from trainer.samples import samples
 
     enable_cache()
-    experiment = load(*questions.config_of(flags, questions.place_of(flags)))
+    experiment = asked.sized(flags)
     folder = flags.out or f'reports/data_{experiment.name}'
     directory = files.make_folder('out', folder)
     datasets, closed = data_report.open_data(experiment)
@@ -198,13 +196,11 @@ def trial(name: str, flags, started: float) -> int:
     with stop_on_signals() as stop:
         console = Console(started=started)
         with console.phases('import'):
-            from trainer import trials
+            from trainer import asked, trials
             from trainer.compilation import enable_cache
-            from trainer.experiment import load
 
             enable_cache()
-        place = questions.place_of(flags)
-        experiment = load(*questions.config_of(flags, place))
+        place, experiment = questions.place_of(flags), asked.trained(flags)
         beside = {'workdir': places.local(place or 'runs')} if name == 'fast' else {}
         getattr(trials, name)(experiment, stop=stop, console=console, **beside)
     return DONE

@@ -7,7 +7,6 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 
-from trainer import questions
 from trainer.console import Console, say
 from trainer.errors import DONE
 from trainer.signals import stop_on_signals
@@ -39,12 +38,12 @@ def lr_find(flags, argv: Sequence[str], started: float) -> int:
 def measured(flags, started: float, find: Callable, text: Callable) -> int:
     """Finds figures of a config, and says them as text or JSON."""
     with stop_on_signals('leaving with what is measured') as stop:
+        from trainer import asked
         from trainer.compilation import enable_cache
-        from trainer.experiment import load
 
         enable_cache()
         console = Console(quiet=flags.json, started=started)
-        experiment = load(*questions.config_of(flags, questions.place_of(flags)))
+        experiment = asked.trained(flags)
         found = find(experiment, stop=stop, console=console)
     say(json.dumps(found, indent=2) if flags.json else text(found))
     return DONE

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import optuna
 from optuna.trial import TrialState
 
-from trainer import files
+from trainer import files, pretrained
 from trainer.console import Console
 from trainer.errors import Interrupted, TrainingFailed, UserError
 from trainer.experiment import Experiment, describe
@@ -81,7 +81,7 @@ class Study:
     def __init__(self, experiment: Experiment, folder: pathlib.Path):
         self.experiment, self.folder = experiment, folder
         self.search = experiment.search
-        job = open_job(experiment)
+        job = open_job(pretrained.expecting(experiment))
         tracker = make_tracker(job)
         self.metric = tracker.metric
         every = job.every(experiment.eval_every)
