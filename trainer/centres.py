@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from trainer.errors import UserError
+
 SPREAD = 0.54 / 6  # of a centre, in sides of its box: Liu et al., TTFNet (2019)
 LARGEST = 10.0  # the logarithm of a side in cells, so that no exponential is infinite
 
@@ -23,16 +25,35 @@ class Grid:
     Attributes:
       height, width: of the image, pixels.
       rows, columns: of the map.
+      said: pixels to a cell, where the head says it.
+
+    Raises:
+      UserError: a map of that size has no such cells.
     """
 
     height: int
     width: int
     rows: int
     columns: int
+    said: int | None = None
+
+    def __post_init__(self):
+        sides = ((self.height, self.rows), (self.width, self.columns))
+        if self.said and any(abs(side / self.said - n) >= 1 for side, n in sides):
+            raise UserError(
+                f'The head says a stride of {self.said} pixels, but gives maps of '
+                f'{self.rows} x {self.columns} cells for images of {self.height} x '
+                f'{self.width} pixels; its `stride` must be pixels to a cell of them.'
+            )
 
     @property
     def stride(self) -> int:
-        """Pixels to a cell: what divides the image, or else the next power of two."""
+        """Pixels to a cell, by the sizes alone where the head does not say it.
+
+        Then what divides the image, or else the next power of two.
+        """
+        if self.said:
+            return self.said
         stride, rest = divmod(self.height, self.rows)
         if not rest and self.width == stride * self.columns:
             return stride
@@ -76,11 +97,6 @@ class Grid:
         return jnp.clip(boxes, 0, far)
 
 
-def grid_of(image_size: tuple[int, int], outputs: dict[str, jax.Array]) -> Grid:
-    """The grid of a detector's outputs over images of this height and width."""
-    return Grid(*image_size, *outputs['heatmap'].shape[1:3])
-
-
 def centre_maps(
     grid: Grid, boxes: jax.Array, labels: jax.Array, num_classes: int
 ) -> jax.Array:
@@ -122,10 +138,12 @@ class Peaks:
     Attributes:
       image_size: (height, width), pixels.
       most: peaks that are read of an image, at most.
+      stride: pixels to a cell, where the head says it.
     """
 
     image_size: tuple[int, int]
     most: int
+    stride: int | None = None
 
     def __call__(self, outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """The K highest peaks, the highest first; K is `most`, or as many as there are.
@@ -138,12 +156,12 @@ class Peaks:
           `box_labels` [B, K] int32; where no peak is left, a score of 0 and -1.
         """
         heat = _peaks_alone(jax.nn.sigmoid(outputs['heatmap'].astype(jnp.float32)))
-        batch, _, columns, classes = heat.shape
+        batch, rows, columns, classes = heat.shape
         flat = heat.reshape(batch, -1)
         scores, places = lax.top_k(flat, min(self.most, flat.shape[1]))
         labels, cells = places % classes, places // classes
         cells = jnp.stack([cells // columns, cells % columns], axis=-1)
-        grid = grid_of(self.image_size, outputs)
+        grid = Grid(*self.image_size, rows, columns, self.stride)
         said = [take(outputs[name], cells) for name in ('offset', 'size')]
         return {
             'boxes': grid.within(grid.boxes(*said, cells).astype(jnp.float32)),

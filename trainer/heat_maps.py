@@ -45,10 +45,12 @@ class Peaks:
     Attributes:
       image_size: (height, width), pixels.
       logits: whether the maps hold logits of heights, not heights.
+      stride: pixels to a cell, where the head says it.
     """
 
     image_size: tuple[int, int]
     logits: bool = False
+    stride: int | None = None
 
     def __call__(self, maps: jax.Array, boxes: jax.Array | None = None) -> jax.Array:
         """Maps [B, h, w, K] -> [B, N, K, 3] of x, y in pixels, and height.
@@ -58,7 +60,7 @@ class Peaks:
           boxes: [B, N, 4] of y0, x0, y1, x1 in pixels, in each of which the peak of one
             object is looked for; None looks once, in the whole image.
         """
-        grid = Grid(*self.image_size, *maps.shape[1:3])
+        grid = Grid(*self.image_size, *maps.shape[1:3], self.stride)
         heights = jax.nn.sigmoid(maps) if self.logits else maps
         flat = jnp.moveaxis(heights.astype(jnp.float32), -1, 1)
         flat = flat.reshape(flat.shape[0], 1, flat.shape[1], -1)

@@ -218,7 +218,7 @@ def make_recipe(experiment: Experiment, train: Dataset, schedule) -> Recipe:
     images = experiment.train_data
     return Recipe(
         network=network,
-        task=task,
+        task=task.with_stride(network.stride),
         optimizer=descent.scaled(optimizer, rates),
         schedule=schedule,
         trained=names,

@@ -58,6 +58,11 @@ class Network:
         """The NNX module itself, of abstract arrays."""
         return nnx.merge(self.eval_graph, self.params, self.streams, self.rest)
 
+    @property
+    def stride(self) -> int | None:
+        """Pixels of the image to a cell of the maps that the head gives, if it says."""
+        return getattr(getattr(self.module, 'head', None), 'stride', None)
+
     def init(self, key: jax.Array) -> tuple[Arrays, Arrays]:
         """Initial parameters and statistics, `(params, model_state)`, from one key."""
         _, params, _, rest = _split(self.make(rngs=make_rngs(key)))

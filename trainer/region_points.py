@@ -101,11 +101,13 @@ class Instances:
       image_size: (height, width), pixels.
       most: boxes that are read of an image, at most.
       padding: how far beyond its box each region reaches, in sides of the box.
+      stride: pixels to a cell of the detector's maps, where the head says it.
     """
 
     image_size: tuple[int, int]
     most: int
     padding: float
+    stride: int | None = None
 
     def __call__(self, outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """What `centres.Peaks` gives, and `keypoints` [B, K, points, 3].
@@ -114,7 +116,7 @@ class Instances:
           outputs: of a detector, and `points` of regions whose first K are its boxes,
             padded; where there is no box, keypoints are 0.
         """
-        found = centres.Peaks(self.image_size, self.most)(outputs)
+        found = centres.Peaks(self.image_size, self.most, self.stride)(outputs)
         boxes = found['boxes']
         points = outputs['points'][:, : boxes.shape[1]]
         keypoints = read(points, padded(boxes, self.padding))

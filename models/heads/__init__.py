@@ -3,7 +3,7 @@
 A head is called as `Head(channels, num_outputs, strides=, dtype=, rngs=)`, with the
 channels and strides of all maps of a backbone, fine to coarse (a stride of None says
 that there are no positions), and takes the list of these maps, and by name what a task
-asks for beside.
+asks for beside. What gives maps says their `stride`, pixels of the image to a cell.
 """
 
 from models.heads.detector import Detector

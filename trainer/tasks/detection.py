@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge
 
-from trainer.centres import Peaks, centre_maps, grid_of, inside_maps, take
+from trainer.centres import Grid, Peaks, centre_maps, inside_maps, take
 from trainer.errors import UserError
 from trainer.losses_detection import (
     box_distance,
@@ -47,6 +47,7 @@ class Detection(Task):
       box_weight: how much it counts beside the focal loss of the heat maps.
       most: boxes that are found in an image, at most.
       class_names, image_size: filled in by `prepare`.
+      stride: pixels to a cell of the maps; filled in by `with_stride`.
 
     References:
       Zhou et al., Objects as Points (2019), https://arxiv.org/abs/1904.07850.
@@ -57,6 +58,7 @@ class Detection(Task):
     most: Annotated[int, Ge(1)] = 100
     class_names: tuple[str, ...] = dataclasses.field(default=(), init=False)
     image_size: tuple[int, int] | None = dataclasses.field(default=None, init=False)
+    stride: int | None = dataclasses.field(default=None, init=False)
 
     best: ClassVar[tuple[str, str]] = ('map', 'max')
 
@@ -78,6 +80,10 @@ class Detection(Task):
             )
         return self.filled(class_names=names, image_size=shape[:2])
 
+    def with_stride(self, stride: int | None) -> Self:
+        """A copy that knows how many pixels a cell of its maps has."""
+        return self.filled(stride=stride)
+
     @property
     def num_outputs(self) -> int:
         """C, one heat map for each class."""
@@ -92,7 +98,8 @@ class Detection(Task):
         """Focal loss of the centres, and loss of the boxes at them: -> [B]."""
         self._check(outputs, batch)
         boxes, labels, crowd = batch['boxes'], batch['box_labels'], crowd_of(batch)
-        grid, classes = grid_of(self.image_size, outputs), self.num_classes
+        cells = outputs['heatmap'].shape[1:3]
+        grid, classes = Grid(*self.image_size, *cells, self.stride), self.num_classes
         there = (labels >= 0) & ~crowd
         centres = centre_maps(grid, boxes, jnp.where(there, labels, -1), classes)
         regions = jnp.where(crowd, labels, -1)
@@ -136,7 +143,7 @@ class Detection(Task):
 
     @property
     def _peaks(self) -> Peaks:
-        return Peaks(self.image_size, self.most)
+        return Peaks(self.image_size, self.most, self.stride)
 
     def _check(self, outputs, batch: Batch) -> None:
         name = type(self).__name__

@@ -73,9 +73,16 @@ class Extended(Task):
 
     def prepare(self, dataset: 'Dataset') -> Self:
         """A copy whose task is prepared; raises what that raises."""
-        prepared = self.filled(task=self.task.prepare(dataset))
-        made = {train: prepared._collection(train) for train in (True, False)}
-        return prepared.filled(made=made)
+        return self._of(self.task.prepare(dataset))
+
+    def with_stride(self, stride: int | None) -> Self:
+        """A copy whose task knows the net's stride."""
+        return self._of(self.task.with_stride(stride))
+
+    def _of(self, task: Task) -> Self:
+        extended = self.filled(task=task)
+        made = {train: extended._collection(train) for train in (True, False)}
+        return extended.filled(made=made)
 
     @property
     def best(self) -> tuple[str, str]:

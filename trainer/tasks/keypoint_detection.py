@@ -136,11 +136,11 @@ class KeypointDetection(Detection):
 
     @property
     def _instances(self) -> Instances:
-        return Instances(self.image_size, self.most, self.padding)
+        return Instances(self.image_size, self.most, self.padding, self.stride)
 
     def _regions(self, batch: Batch, most: int) -> Callable:
         """What a head is to look into, as a function of what its detector says."""
-        peaks = Peaks(self.image_size, most)
+        peaks = Peaks(self.image_size, most, self.stride)
 
         def regions(outputs):
             found = peaks(jax.lax.stop_gradient(outputs))['boxes']

@@ -54,6 +54,7 @@ class Keypoints(Task):
       flip_test: whether evaluation and prediction take the mean of an image and its
         mirror image.
       keypoint_names, flip_pairs, image_size: filled in by `prepare`.
+      stride: pixels to a cell of the maps; filled in by `with_stride`.
 
     References:
       Tompson et al., Joint Training of a Convolutional Network and a Graphical Model
@@ -69,6 +70,7 @@ class Keypoints(Task):
     keypoint_names: tuple[str, ...] = dataclasses.field(default=(), init=False)
     flip_pairs: tuple[tuple[int, int], ...] = dataclasses.field(default=(), init=False)
     image_size: tuple[int, int] | None = dataclasses.field(default=None, init=False)
+    stride: int | None = dataclasses.field(default=None, init=False)
 
     best: ClassVar[tuple[str, str]] = ('ap', 'max')
 
@@ -100,6 +102,10 @@ class Keypoints(Task):
         )
         prepared.sigmas  # noqa: B018 - refuses what does not fit
         return prepared
+
+    def with_stride(self, stride: int | None) -> Self:
+        """A copy that knows how many pixels a cell of its maps has."""
+        return self.filled(stride=stride)
 
     @property
     def sigmas(self) -> tuple[float, ...]:
@@ -163,10 +169,10 @@ class Keypoints(Task):
 
     @property
     def _peaks(self) -> heat_maps.Peaks:
-        return heat_maps.Peaks(self.image_size, logits=self.penalty == 'bce')
+        return heat_maps.Peaks(self.image_size, self.penalty == 'bce', self.stride)
 
     def _grid(self, outputs: jax.Array) -> Grid:
-        return Grid(*self.image_size, *outputs.shape[1:3])
+        return Grid(*self.image_size, *outputs.shape[1:3], self.stride)
 
     def _check(self, outputs: jax.Array, keypoints: jax.Array) -> None:
         if outputs.ndim != 4 or outputs.shape[-1] != self.num_outputs:

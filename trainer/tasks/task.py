@@ -41,6 +41,15 @@ class Task(abc.ABC):
           UserError: the data and the task contradict each other.
         """
 
+    def with_stride(self, stride: int | None) -> Self:
+        """A copy for the net that is built: what reads places from maps overrides it.
+
+        Args:
+          stride: pixels of the image to a cell of the maps that the head gives; None
+            where it does not say it.
+        """
+        return self
+
     @property
     @abc.abstractmethod
     def num_outputs(self) -> int | tuple[int, ...]:
