@@ -7,6 +7,7 @@ masks by name; no task.
 """
 
 import functools
+from collections.abc import Iterable
 from typing import ClassVar
 
 import clu.metrics
@@ -180,6 +181,12 @@ def summarize(collection: clu.metrics.Collection) -> dict[str, float | None]:
         else:
             results |= {f'{name}_{i}': value for i, value in enumerate(values)}
     return results
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are not None; None where all are."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _numbers(metric: clu.metrics.Metric) -> np.ndarray:

@@ -5,7 +5,6 @@ size of batches changes a digit. Knows logits, labels and masks; no task.
 """
 
 import functools
-from collections.abc import Iterable
 
 import clu.metrics
 import flax
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from trainer.collected import Collected
-from trainer.metrics import Accuracy, MeanLoss
+from trainer.metrics import Accuracy, MeanLoss, mean_of_known
 
 Scores = dict[str, float | None]
 
@@ -57,8 +56,8 @@ def multilabel_scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
       logits, labels: [N, C]; labels are 0 or 1.
     """
     classes = [class_scores(*pair) for pair in zip(logits.T, labels.T, strict=True)]
-    scores = {'map': _mean(c['ap'] for c in classes)}
-    scores['f1'] = _mean(c['f1'] for c in classes)
+    scores = {'map': mean_of_known(c['ap'] for c in classes)}
+    scores['f1'] = mean_of_known(c['f1'] for c in classes)
     for name in ('ap', 'f1', 'threshold'):
         scores |= {f'{name}_class_{i}': c[name] for i, c in enumerate(classes)}
     return scores
@@ -85,8 +84,3 @@ def class_scores(logits: np.ndarray, labels: np.ndarray) -> Scores:
         return {'ap': np.nan, 'f1': np.nan, 'threshold': np.nan}
     threshold = (1 + np.tanh(ranked[last][best] / 2)) / 2
     return {'ap': float(ap), 'f1': float(f1[best]), 'threshold': float(threshold)}
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

@@ -11,7 +11,7 @@ import flax
 import numpy as np
 
 from trainer.collected import Collected
-from trainer.metrics import MeanLoss
+from trainer.metrics import MeanLoss, mean_of_known
 
 Scores = dict[str, float | None]
 
@@ -52,7 +52,9 @@ def regression_scores(predictions: np.ndarray, targets: np.ndarray) -> Scores:
     targets = np.asarray(targets, np.float64)
     errors = np.asarray(predictions, np.float64) - targets
     columns = [_column(*pair) for pair in zip(errors.T, targets.T, strict=True)]
-    scores = {name: _mean([column[name] for column in columns]) for name in columns[0]}
+    scores = {
+        name: mean_of_known([column[name] for column in columns]) for name in columns[0]
+    }
     if len(columns) > 1:
         for name in columns[0]:
             scores |= {f'{name}_target_{i}': c[name] for i, c in enumerate(columns)}
@@ -70,8 +72,3 @@ def _column(errors: np.ndarray, targets: np.ndarray) -> Scores:
         'rmse': float(np.sqrt(missed)),
         'mae': float(np.mean(np.abs(errors))),
     }
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
