@@ -1,6 +1,7 @@
 """Run directories are made, recognised and found; foreign ones are never touched."""
 
 import datetime
+import re
 import threading
 
 import numpy as np
@@ -41,6 +42,28 @@ def test_a_run_directory_is_named_after_its_run_and_time(tmp_path, stopped_clock
     path = rundir.create('digits', tmp_path / 'deep' / 'runs')
     assert path == tmp_path / 'deep' / 'runs' / 'digits_20260102_030405'
     assert path.is_dir()
+
+
+@pytest.mark.parametrize(
+    ('said', 'called'),
+    [
+        ([], 'mlp'),
+        (['--gin.Experiment.name=digits'], 'digits'),
+        (['--gin.Experiment.name=digits', '--name=mine'], 'mine'),
+    ],
+)
+def test_a_command_without_workdir_makes_runs_name_time(here, tmp_path, said, called):
+    small = ['--gin.EPOCHS=1', '--gin.MLP.hidden_dim=8', '--gin.Experiment.pictures=0']
+    before = datetime.datetime.now().replace(microsecond=0)
+    done = here('--gin_file=configs/mlp.gin', *small, *said)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['runs']
+    (run,) = (tmp_path / 'runs').iterdir()
+    assert re.fullmatch(rf'{called}_\d{{8}}_\d{{6}}', run.name)
+    begun = datetime.datetime.strptime(run.name, f'{called}_%Y%m%d_%H%M%S')
+    assert before <= begun <= datetime.datetime.now()
+    assert rundir.config(run)['name'] == called and (run / 'checkpoints').is_dir()
+    assert re.search(r'^part +params\nbackbone/layers +592\n', done.stdout, re.M)
 
 
 def test_runs_of_one_name_and_second_never_clash(tmp_path, stopped_clock):
