@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 
 import pytest
@@ -49,6 +50,16 @@ def test_the_run_directory_has_everything(finished):
         'tensorboard',
     }
     assert 'tensorflow' not in sys.modules
+
+
+def test_the_log_begins_with_parts_config_and_every_parameter(finished):
+    log = (finished[0] / 'log.txt').read_text().partition('compile')[0]
+    parts = r'part +params\nbackbone/layers +1,312\nhead/dense +170\ntotal +1,482\n'
+    assert re.search(parts, log)
+    for key, value in rundir.config(finished[0]).items():
+        assert f'\n{key} = ' in log, (key, value)
+    assert '\nmodel.backbone.hidden_dim = 16\n' in log
+    assert re.search(r'backbone/layers/0/kernel \| \(64, 16\) \| float32', log)
 
 
 def test_config_gin_replays_the_run(finished, tmp_path):

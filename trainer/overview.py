@@ -27,12 +27,14 @@ def parameter_table(job: Job) -> str:
     return table([*rows, ['total', f'{parameter_count(job):,}']], ['part', 'params'])
 
 
-def full_table(job: Job) -> str:
-    """Every parameter with its shape and type."""
+def in_full(job: Job, config: Mapping[str, object]) -> str:
+    """For the log: every value of the flat config, every parameter, shape and type."""
     from clu import parameter_overview
 
+    values = [f'{key} = {value!r}' for key, value in config.items()]
     params = job.abstract_state().params
-    return parameter_overview.get_parameter_overview(params, include_stats=False)
+    parameters = parameter_overview.get_parameter_overview(params, include_stats=False)
+    return '\n'.join(['config', *values, 'parameters', parameters])
 
 
 def describe_data(job: Job) -> str:

@@ -82,7 +82,7 @@ class Run:
             job.read_ahead()
         record.start(self.directory, job, self.config, self.argv, self.data)
         self.console.say(overview.parameter_table(job))
-        log.info('parameters\n%s', overview.full_table(job))
+        log.info('%s', overview.in_full(job, self.config))
         with self.console.phases('compile'):
             one, several = job.compile_train_step(), job.compile_train_steps()
             processes.meet()
