@@ -158,6 +158,7 @@ def test_the_best_config_gives_the_best_value_again(tmp_path, here):
 
 
 def test_a_page_that_cannot_be_made_is_no_end_of_a_search(tmp_path, capsys):
+    (tmp_path / 'study.journal').touch()
     (tmp_path / 'report.html').mkdir()
     bindings = ['EPOCHS = 1', 'Experiment.pictures = 0', 'Search.trials = 1']
     bindings += ['Experiment.search = @Search()', f'Search.space = {SPACE}']

@@ -9,6 +9,8 @@ import pytest
 
 import main
 from tests.conftest import ROOT
+from tests.test_main import mistake, state
+from trainer import files, rundir
 from trainer.search.trial import Trial
 
 ARGUMENTS = [
@@ -105,3 +107,22 @@ def test_a_directory_without_study_or_run_is_one_line(tmp_path, capsys):
     assert main.main(['main.py', 'report', str(tmp_path)]) == 2
     said = capsys.readouterr().err.strip()
     assert '\n' not in said and str(tmp_path) in said
+
+
+@pytest.mark.parametrize(
+    ('make', 'said'),
+    [
+        (lambda place: rundir.write_config(place, {}), 'is a run, and a search keeps'),
+        (lambda place: files.write_text(place / 'thesis.tex', ''), 'holds thesis.tex'),
+        (lambda place: (place / 'seed_0').mkdir(), 'it holds seed_0 and no study'),
+    ],
+    ids=['a run', 'a thesis', 'runs of seeds'],
+)
+def test_a_search_writes_into_nothing_else(make, said, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    make(tmp_path)
+    (tmp_path / 'log.txt').write_text('')
+    before = state(tmp_path)
+    line = mistake([*ARGUMENTS, f'--workdir={tmp_path}'], capsys)
+    assert str(tmp_path) in line and said in line and '--workdir' in line
+    assert state(tmp_path) == before

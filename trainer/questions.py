@@ -113,7 +113,7 @@ def checkpoints(flags, words: Sequence[str]) -> int:
 def report(flags, words: Sequence[str]) -> int:
     """Writes the page of runs and studies named, whatever became of them."""
     from trainer.report.write import write_report
-    from trainer.search.space import storage_of
+    from trainer.search.place import storage_of
 
     asked = words or ([flags.workdir] if flags.workdir else [])
     studies = [place for place in asked if storage_of(place)]

@@ -71,18 +71,34 @@ def open_workdir(path: str | os.PathLike) -> pathlib.Path:
 def check_workdir(path: pathlib.Path) -> None:
     """Raises UserError where a run may not lie; writes nothing."""
     check_open(path)
-    try:
-        foreign = [] if is_run(path) else sorted(_foreign_files(path))
-    except FileNotFoundError:
-        foreign = []
-    except OSError as error:
-        raise _unusable(path, error) from error
+    foreign = [] if is_run(path) else foreign_files(path)
     if foreign:
         raise UserError(
             f'{path} is no Juniper run: it holds {", ".join(foreign[:3])}'
             f'{" ..." if len(foreign) > 3 else ""} and no {CONFIG} of a run. '
             f'Give a --workdir that is empty, new, or a run to go on with.'
         )
+
+
+def foreign_files(path: pathlib.Path) -> list[str]:
+    """Names, sorted, of what no start of a run leaves in a directory, be there one.
+
+    Raises:
+      UserError: it is no directory, or cannot be read.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.name not in LEFT_BY_A_START
+                and not LOGS.fullmatch(entry.name)
+                and (entry.is_dir() or not entry.name.startswith('.'))
+            )
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def is_run(path: str | os.PathLike) -> bool:
@@ -154,15 +170,3 @@ def _unusable(path: pathlib.Path, error: OSError) -> UserError:
         f'{path} cannot be a run directory: {os.strerror(error.errno)}. '
         f'Give a --workdir where you may write.'
     )
-
-
-def _foreign_files(path: pathlib.Path) -> list[str]:
-    """Names of what no start of a run leaves in a directory."""
-    with os.scandir(path) as entries:
-        return [
-            entry.name
-            for entry in entries
-            if entry.name not in LEFT_BY_A_START
-            and not LOGS.fullmatch(entry.name)
-            and (entry.is_dir() or not entry.name.startswith('.'))
-        ]

@@ -7,8 +7,9 @@ import pathlib
 import optuna
 
 from trainer.errors import UserError
+from trainer.search.place import STUDY_FILES
 from trainer.search.predicted import PredictedPruner
-from trainer.search.space import STUDY_FILES, Search, is_range
+from trainer.search.space import Search, is_range
 
 NAME = 'search'
 SAMPLERS = {'tpe': 'TPESampler', 'random': 'RandomSampler', 'grid': 'GridSampler'}

@@ -18,7 +18,8 @@ from trainer.report.page import page, shown
 from trainer.search import drawings
 from trainer.search.edges import near_ends
 from trainer.search.methods import NAME, open_storage
-from trainer.search.space import is_range, place_of, storage_of
+from trainer.search.place import place_of, storage_of
+from trainer.search.space import is_range
 
 INTERRUPTED = 'interrupted'
 

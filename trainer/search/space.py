@@ -5,8 +5,6 @@ Plain data for a config; knows nothing of Optuna, nor of how a trial is run.
 
 import dataclasses
 import math
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -16,7 +14,6 @@ from annotated_types import Ge
 from trainer.description import describe
 from trainer.errors import UserError
 
-STUDY_FILES = {'journal': 'study.journal', 'sqlite': 'study.db'}  # by storage
 RANGES = ('log', 'uniform', 'int')
 PLAIN = (bool, int, float, str, type(None))
 
@@ -48,18 +45,6 @@ class Search:
     seeds: Sequence[Annotated[int, Ge(0)]] = (0,)
     seed: Annotated[int, Ge(0)] = 0
     storage: Literal['journal', 'sqlite'] = 'journal'
-
-
-def storage_of(folder: str | os.PathLike) -> str | None:
-    """The storage of the study in a directory; None where there is no study."""
-    place = pathlib.Path(folder)
-    kinds = (kind for kind, name in STUDY_FILES.items() if (place / name).exists())
-    return next(kinds, None)
-
-
-def place_of(folder: pathlib.Path, number: int) -> pathlib.Path:
-    """The directory of a trial in that of its study."""
-    return folder / f'trial_{number:03d}'
 
 
 def is_range(choices: Sequence) -> bool:

@@ -23,7 +23,8 @@ from trainer.lock import RunLock, holder
 from trainer.search.edges import open_ends
 from trainer.search.methods import NAME, make_pruner, make_sampler, open_storage
 from trainer.search.page import write_page
-from trainer.search.space import check_searchable, place_of
+from trainer.search.place import open_folder, place_of
+from trainer.search.space import check_searchable
 from trainer.search.trial import Pruned, Trial, bindings_of, load_trial, suggested
 from trainer.signals import Stop
 from trainer.verdicts import make_tracker
@@ -52,15 +53,14 @@ def search(
       'best/value', 'best/params'.
 
     Raises:
-      UserError: no space, or a directory that holds another search.
+      UserError: no space, or a directory that holds something else.
       TrainingFailed: no trial came to an end.
       Interrupted: a signal came; the same call goes on.
     """
     check_searchable(experiment)
-    folder = workdir or f'runs/{experiment.name}_search'
-    files.check_local(folder, 'a search')
+    folder = open_folder(workdir or f'runs/{experiment.name}_search')
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = Study(experiment, files.make_folder('workdir', folder))
+    study = Study(experiment, folder)
     try:
         while claimed := study.claim():
             trial, held = claimed
