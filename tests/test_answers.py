@@ -107,8 +107,14 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_the_name_of_a_file_says_its_format():
-    assert [answers.format_of(name) for name in (None, 'a', 'A.CSV')] == [
+    named = (None, 'a', 'A.CSV', '/dev/fd/63', 'a.b/c.jsonl')
+    assert [answers.format_of(name) for name in named] == [
         'jsonl',
         'jsonl',
         'csv',
+        'jsonl',
+        'jsonl',
     ]
+    for name in ('z.parquet', 'a.json', 'a.csv.gz'):
+        with pytest.raises(UserError, match=r'no format, as .* --format'):
+            answers.format_of(name)

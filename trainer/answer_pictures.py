@@ -3,11 +3,13 @@
 Knows what is found in a file by the names of its arrays; no task and no net.
 """
 
+import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from trainer import files
 from trainer.data.pictures import read_picture
@@ -15,6 +17,7 @@ from trainer.drawing import captioned, colours, draw
 from trainer.errors import UserError
 from trainer.readable import readable
 
+MARK = ('Software', 'Juniper predict')  # in each PNG, which may be written again
 SAID = 3  # classes in the caption of an overlay
 
 
@@ -34,24 +37,76 @@ class Folder:
         self.flag, self.path = flag, files.check_folder(flag, path)
         self._taken: set[str] = set()
 
+    def check(self, words: Sequence[str], images: Sequence[pathlib.Path]) -> None:
+        """Sees that nothing is lost there, and that no input is added.
+
+        Args:
+          words: what was named to be predicted, folders among it.
+          images: all files that will be.
+
+        Raises:
+          UserError: it holds some of them, lies in a folder that is named, or has a
+            file of a name to come that was not written here.
+        """
+        real = pathlib.Path(os.path.realpath(self.path))
+        named = {os.path.realpath(os.path.expanduser(word)) for word in words}
+        holding = {os.path.realpath(parent) for parent in {p.parent for p in images}}
+        if str(real) in holding or named & set(map(str, (real, *real.parents))):
+            raise UserError(
+                f'--{self.flag}={self.path} lies where the pictures to predict are, '
+                f'and would mix with them; name a folder outside of theirs.'
+            )
+        taken: set[str] = set()
+        names = [f'{_free(image.stem, taken)}.png' for image in images]
+        kept = [name for name in names if _is_kept(self.path / name)]
+        if kept:
+            raise UserError(
+                f'--{self.flag}={self.path} holds {", ".join(kept[:3])}'
+                f'{" ..." if len(kept) > 3 else ""} that predict has not written and '
+                f'would replace; name another folder.'
+            )
+
     def write(self, name: str, picture: Image.Image) -> pathlib.Path:
         """Writes `<name>.png`; `<name>_2.png` where another image is called so.
 
         Raises:
           UserError: it cannot be written.
         """
-        stem, number = name, 1
-        while stem in self._taken:
-            number += 1
-            stem = f'{name}_{number}'
-        self._taken.add(stem)
-        path = self.path / f'{stem}.png'
+        path = self.path / f'{_free(name, self._taken)}.png'
         files.make_folder(self.flag, self.path)
         try:
-            picture.save(path)
+            picture.save(path, pnginfo=_mark())
         except OSError as error:
             raise files.unwritable(self.flag, self.path, error) from error
         return path
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that is not taken; it is from then on."""
+    stem, number = name, 1
+    while stem in taken:
+        number += 1
+        stem = f'{name}_{number}'
+    taken.add(stem)
+    return stem
+
+
+def _mark() -> PngInfo:
+    """What says of a PNG that it was written here."""
+    said = PngInfo()
+    said.add_text(*MARK)
+    return said
+
+
+def _is_kept(path: pathlib.Path) -> bool:
+    """Whether there is something at a path that was not written here."""
+    if not os.path.lexists(path):
+        return False
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(MARK[0]) != MARK[1]
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return True
 
 
 def mask_of(found: dict) -> Image.Image:

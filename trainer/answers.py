@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator
 
 from trainer import files
 from trainer.errors import UserError
+from trainer.overwriting import check_file
 
-FORMATS = ('jsonl', 'csv', 'coco')
+SUFFIXES = {'.jsonl': 'jsonl', '.csv': 'csv'}  # that say a format
+REPLACED = (*SUFFIXES, '.json')  # of answers, which the same command writes again
 OBJECT = ('label', 'score', 'x', 'y', 'width', 'height')  # columns of objects in CSV
 
 
@@ -63,13 +65,31 @@ def _listed(rows: Iterable[dict]) -> Iterator[str]:
 
 
 def format_of(out: str | os.PathLike | None) -> str:
-    """The format that a file's name asks for."""
-    csv_wanted = out is not None and str(out).lower().endswith('.csv')
-    return 'csv' if csv_wanted else 'jsonl'
+    """The format that a file's name asks for; JSON lines where it has no suffix.
+
+    Raises:
+      UserError: a suffix that says no format.
+    """
+    suffix = pathlib.Path(out or '').suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        raise UserError(
+            f'--out={out} says no format, as {" and ".join(SUFFIXES)} do; call the '
+            f'file so, or say which with --format.'
+        )
+    return SUFFIXES.get(suffix, 'jsonl')
 
 
-def check_out(out: str | os.PathLike | None) -> None:
-    """Raises UserError where `write` could not write that file; writes nothing."""
+def check_out(
+    out: str | os.PathLike | None,
+    suffixes: Iterable[str] = REPLACED,
+    inputs: Iterable[str | os.PathLike] = (),
+) -> None:
+    """Raises UserError where that file cannot or must not be written; writes nothing.
+
+    Args:
+      out: the file of --out, if any.
+      suffixes, inputs: as `overwriting.check_file` takes them.
+    """
     if out is None:
         return
     files.check_local(out, '--out')
@@ -79,6 +99,7 @@ def check_out(out: str | os.PathLike | None) -> None:
     if not os.access(path.parent, os.W_OK):
         there = 'may not be written' if path.parent.is_dir() else 'is no directory'
         raise UserError(f'--out={out}: {path.parent} {there}; name another file.')
+    check_file(out, suffixes, inputs)
 
 
 def write(text: Iterable[str], out: str | os.PathLike | None) -> int:

@@ -5,6 +5,7 @@ raises an `errors.Ending`. Answers go to stdout, whatever else is said to stderr
 """
 
 import itertools
+import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
@@ -14,6 +15,10 @@ from trainer.questions import run_of
 from trainer.screen import tell
 
 OF_RUNS = ('workdir', 'resume', 'checkpoint')  # flags that name a net of a run
+BESIDE = {  # by format, what export writes, behind the name of --out, and of which kind
+    'safetensors': {'': ['.safetensors']},
+    'stablehlo': {'': ['.stablehlo', '.hlo', '.mlir'], '.json': ['.json']},
+}
 
 
 def predict(flags, words: Sequence[str]) -> int:
@@ -24,22 +29,24 @@ def predict(flags, words: Sequence[str]) -> int:
             '`python main.py predict photos/ --workdir=runs/NAME_TIME`.'
         )
     source = source_of(flags, 'predict')
-    answers.check_out(flags.out)
     if flags.features:
         return features(flags, source, words)
-    form = flags.format or answers.format_of(flags.out)
-    if flags.annotations and form != 'coco':
-        raise UserError('--annotations gives ids to results: add --format=coco.')
     from trainer.compilation import enable_cache
     from trainer.guard import guarded
     from trainer.image_files import find_images
     from trainer.predict import open_predictor
     from trainer.remedies import of_predicting
 
+    images, seen = find_images(words), []
+    read = [*images, *filter(None, [flags.annotations])]
+    answers.check_out(flags.out, inputs=read)
+    form = flags.format or answers.format_of(flags.out)
+    if flags.annotations and form != 'coco':
+        raise UserError('--annotations gives ids to results: add --format=coco.')
+    folders = folders_of(flags, words, images)
     enable_cache()
     predictor = open_predictor(*source)
-    images, seen = find_images(words), []
-    found = pictured(predictor, images, flags)
+    found = pictured(predictor, images, folders)
     found = (seen.append(path) or (path, one) for path, one in found)
     rows = rows_of(found, predictor.data, flags, form)
     with guarded(predictor.job, advise=of_predicting):
@@ -67,10 +74,10 @@ def features(flags, source: tuple[pathlib.Path, str], words: Sequence[str]) -> i
     from trainer.predict import open_predictor
     from trainer.remedies import of_predicting
 
-    answers.check_out(out)
+    images = find_images(words)
+    answers.check_out(out, ['.npz'], images)
     enable_cache()
     predictor = open_predictor(*source)
-    images = find_images(words)
     with guarded(predictor.job, advise=of_predicting):
         shapes = write_features(predictor, images, out)
     maps = ', '.join(f'{name} {list(shape)}' for name, shape in shapes.items())
@@ -81,10 +88,11 @@ def features(flags, source: tuple[pathlib.Path, str], words: Sequence[str]) -> i
 def export(flags, words: Sequence[str]) -> int:
     """Writes a run's net for others, such as weights that PyTorch loads."""
     directory, checkpoint = source_of(flags, 'export')
-    answers.check_out(flags.out)
+    form, out = flags.format or 'safetensors', flags.out
+    for suffix, known in BESIDE[form].items():
+        answers.check_out(out and out + suffix, known)
     from trainer import export as room
 
-    form, out = flags.format or 'safetensors', flags.out
     if flags.model and not out:
         out = f'{directory.parent.name}-{directory.name}.{form}'
     options = {'naming': flags.naming, 'checkpoint': checkpoint}
@@ -130,16 +138,35 @@ def source_of(flags, command: str) -> tuple[pathlib.Path, str]:
     return published.path, str(published.step)
 
 
-def pictured(predictor, images: Sequence[pathlib.Path], flags) -> Iterable[tuple]:
-    """What is found in each file, with the masks and overlays that flags ask for."""
+def folders_of(flags, words: Sequence[str], images: Sequence[pathlib.Path]) -> dict:
+    """The folders for pictures that flags name, by flag.
+
+    Raises:
+      UserError: they cannot be written to, or hold what must stay.
+    """
+    from trainer.answer_pictures import Folder
+
+    named = [flag for flag in ('masks', 'overlays') if flags[flag].value]
+    folders = {flag: Folder(flag, flags[flag].value) for flag in named}
+    for folder in folders.values():
+        folder.check(words, images)
+    if len({os.path.realpath(folder.path) for folder in folders.values()}) < len(named):
+        raise UserError(
+            f'--masks and --overlays both name {flags.masks}, where their files would '
+            f'have the same names; name two folders.'
+        )
+    return folders
+
+
+def pictured(predictor, images: Sequence[pathlib.Path], folders) -> Iterable[tuple]:
+    """What is found in each file, with masks and overlays where there are folders."""
     from trainer import answer_pictures as pictures
 
     found, data = predictor.found(images), predictor.data
-    if flags.masks:
-        found = pictures.with_masks(found, pictures.Folder('masks', flags.masks))
-    if flags.overlays:
-        folder = pictures.Folder('overlays', flags.overlays)
-        found = pictures.with_overlays(found, folder, data)
+    if 'masks' in folders:
+        found = pictures.with_masks(found, folders['masks'])
+    if 'overlays' in folders:
+        found = pictures.with_overlays(found, folders['overlays'], data)
     return found
 
 

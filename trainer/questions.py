@@ -12,7 +12,7 @@ import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from trainer import answers, files, mirror, places, rundir, which_run
+from trainer import answers, files, mirror, overwriting, places, rundir, which_run
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.screen import tell, warn
 
@@ -141,7 +141,7 @@ def compare(flags, words: Sequence[str]) -> int:
             'compare needs runs: give directories or globs, as in '
             "`python main.py compare 'runs/resnet18_*'`."
         )
-    answers.check_out(flags.out)
+    answers.check_out(flags.out, overwriting.PAGES)
     from trainer.report import comparison, versus
 
     found = comparison.compare(words, flags.metric)

@@ -19,6 +19,7 @@ from trainer.errors import Interrupted, TrainingFailed, UserError
 from trainer.experiment import Experiment
 from trainer.guard import guarded
 from trainer.job import Job, make_job
+from trainer.overwriting import PAGES, check_file
 from trainer.report.blocks import Code, Figure, Figures, Section, Text, Tiles
 from trainer.report.page import page, shown
 from trainer.report.svg import line_chart
@@ -60,6 +61,7 @@ def range_test(
         files.check_local(out, '--out')
         if pathlib.Path(out).is_dir():
             raise UserError(f'--out={out} is a folder; lr_find writes a file, a page.')
+        check_file(out, PAGES)
     with console.phases('data'):
         job = swept(roll_call.opened(experiment, ()))
     with guarded(job, stop), console.phases('steps'):

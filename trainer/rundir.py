@@ -29,9 +29,18 @@ LOG = 'log.txt'
 CHECKPOINTS = 'checkpoints'
 TENSORBOARD = 'tensorboard'
 
+KEPT = {  # names of what runs, their trackers and searches write beside logs
+    *(CONFIG_GIN, OPERATIVE_GIN, CONFIG, PROVENANCE, METRICS, HISTORY, RESULTS, TIMES),
+    *(ORIGINS, REPORT, PUBLISHED, LEFT_OUT, CHECKPOINTS, TENSORBOARD),
+    *('evidence', 'pictures', 'profile', 'divergence.json', 'pretrained.json'),
+    *('metrics.csv', 'mlflow.json', 'wandb.json'),
+    *('best.gin', 'search.json', 'study.journal', 'study.db'),
+}
+
 FORMAT_KEY, FORMAT = 'juniper.run_format', 1
 STARTED = re.compile(r'_(\d{8}_\d{6})(?:_(\d+))?$')
 LOGS = re.compile(r'log(_\d+)?\.txt')  # of all processes
+SCORES = re.compile(r'evaluation_.*\.json')
 LEFT_BY_A_START = ('lost+found',)  # beside logs, hidden files: no one's work is lost
 
 
@@ -108,6 +117,13 @@ def is_run(path: str | os.PathLike) -> bool:
     except (OSError, UserError):
         return False
     return isinstance(flat, dict) and FORMAT_KEY in flat
+
+
+def keeps(name: str) -> bool:
+    """Whether files and folders of that name in its directory are a run's own."""
+    hidden = name.startswith('.')
+    patterns = (LOGS, SCORES)
+    return hidden or name in KEPT or any(p.fullmatch(name) for p in patterns)
 
 
 def check_open(directory: str | os.PathLike) -> None:
