@@ -168,7 +168,10 @@ def test_a_config_that_cannot_run(binding, said, capsys, monkeypatch, tmp_path):
         ([*MLP, '--workdir=file'], 'file cannot be a run directory'),
         ([*MLP, '--workdir=file/run'], 'run cannot be a run directory'),
         ([*MLP, '--workdir=/proc/run'], '/proc/run cannot be'),
-        (['--workdir=thesis'], 'No config'),
+        (['--workdir=thesis'], 'No config, as thesis is no run: give --gin_file'),
+        (['--workdir=runn'], 'as there is no directory runn (the nearest are run)'),
+        (['--gin_file=thesis'], "'thesis' is a directory; name a file in it, a .gin"),
+        (['--gin_file=configs'], "'configs' is a directory; name a file in it, such"),
         (['--resume=nowhere*'], "'nowhere*' matches no run directory"),
         (['evaluate', '--workdir=thesis'], "'thesis' matches no run directory"),
         (

@@ -11,8 +11,7 @@ from trainer import divergence, evidence, files, gallery, pretrained, profiler, 
 from trainer.answers import check_out
 from trainer.errors import UserError
 from trainer.overwriting import PAGES
-from trainer.search.place import STUDY_FILES
-from trainer.search.study import BEST
+from trainer.search.place import BEST, STUDY_FILES
 from trainer.trackers import csv_file, mlflow_run, wandb_run
 
 

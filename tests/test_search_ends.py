@@ -75,7 +75,7 @@ def test_an_interrupted_search_has_its_page(tmp_path, number, monkeypatch, capsy
     written = (tmp_path / 'report.html').read_text()
     assert_tells_of_the_interruption(written)
     assert report(tmp_path, capsys) == written
-    assert search(tmp_path) == 0
+    assert main.main(['main.py', 'search', f'--workdir={tmp_path}']) == 0
     page = report(tmp_path, capsys)
     assert 'was interrupted' not in page and page.count('<td>complete</td>') == 2
 
@@ -126,3 +126,26 @@ def test_a_search_writes_into_nothing_else(make, said, capsys, monkeypatch, tmp_
     line = mistake([*ARGUMENTS, f'--workdir={tmp_path}'], capsys)
     assert str(tmp_path) in line and said in line and '--workdir' in line
     assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    'words',
+    [['train'], ['train', *ARGUMENTS[1:4]], ['evaluate'], ['check'], ['predict', 'a']],
+    ids=' '.join,
+)
+def test_a_search_is_no_run(words, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    for name in ('study.journal', 'best.gin'):
+        (tmp_path / name).touch()
+    before = state(tmp_path)
+    line = mistake([*words, f'--workdir={tmp_path}'], capsys)
+    assert f'{tmp_path} is a search, no run' in line
+    assert f'search --workdir={tmp_path}` goes on' in line and 'best.gin' in line
+    assert state(tmp_path) == before
+
+
+def test_a_search_that_has_lost_its_config_says_so(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / 'study.db').touch()
+    line = mistake(['search', f'--workdir={tmp_path}'], capsys)
+    assert f'No config, as {tmp_path} has lost its config.gin: give --gin_file' in line

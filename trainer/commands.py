@@ -173,11 +173,13 @@ def search(flags, argv: Sequence[str], started: float) -> int:
         with console.phases('import'):
             from trainer.compilation import enable_cache
             from trainer.experiment import load
+            from trainer.search.place import check_folder
             from trainer.search.study import search
 
             enable_cache()
-        experiment = load(*questions.config_of(flags, None))
-        search(experiment, flags.workdir, argv=argv, stop=stop, console=console)
+        workdir = flags.workdir and check_folder(flags.workdir)
+        experiment = load(*questions.config_of(flags, workdir))
+        search(experiment, workdir, argv=argv, stop=stop, console=console)
     return DONE
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from trainer import answers, files, mirror, overwriting, places, rundir, which_run
 from trainer.errors import DONE, USER_ERROR, UserError
 from trainer.screen import tell, warn
+from trainer.search.place import check_no_search, storage_of
 
 
 def models(flags, words: Sequence[str]) -> int:
@@ -113,7 +114,6 @@ def checkpoints(flags, words: Sequence[str]) -> int:
 def report(flags, words: Sequence[str]) -> int:
     """Writes the page of runs and studies named, whatever became of them."""
     from trainer.report.write import write_report
-    from trainer.search.place import storage_of
 
     asked = words or ([flags.workdir] if flags.workdir else [])
     studies = [place for place in asked if storage_of(place)]
@@ -197,30 +197,44 @@ def place_of(flags) -> str | pathlib.Path | None:
         run = which_run.find(flags.resume)
         which_run.check_newest(flags.resume, run)
         return run
+    if flags.workdir is not None and not places.is_address(flags.workdir):
+        check_no_search(os.path.expanduser(flags.workdir))
     return flags.workdir and os.path.expanduser(flags.workdir)
 
 
 def config_of(flags, workdir) -> tuple[list[str], list[str]]:
-    """The gin files and bindings of a command; without a file, those of the run.
+    """The gin files and bindings of a command; without a file, those of `workdir`.
 
     Raises:
-      UserError: neither a file nor a run to take one from.
+      UserError: neither a file nor a run, or search, to take one from.
     """
     files, bindings = list(flags.gin_file), list(flags.gin_bindings)
     if not files and workdir is not None:
         if places.is_address(workdir):
             workdir = which_run.find(workdir)
         given = pathlib.Path(workdir) / rundir.CONFIG_GIN
-        if rundir.is_run(workdir) and given.exists():
+        if given.exists() and (rundir.is_run(workdir) or storage_of(workdir)):
             files = [str(given)]
     if not files:
         raise UserError(
-            'No config: give --gin_file=configs/resnet18.gin, or --workdir or '
-            '--resume of a run (python main.py --help lists the configs).'
+            f'No config{_why_none(workdir)}: give --gin_file=configs/resnet18.gin, or '
+            f'--workdir or --resume of a run (python main.py --help lists the configs).'
         )
     if flags.name is not None:
         bindings.append(f'Experiment.name = {flags.name!r}')
     return files, bindings
+
+
+def _why_none(workdir) -> str:
+    """What is wrong with a directory that should have had a config, if one is named."""
+    if workdir is None:
+        return ''
+    if not os.path.exists(workdir):
+        near = which_run.nearest(str(workdir))
+        return f', as there is no directory {workdir} ({near})'
+    if rundir.is_run(workdir) or storage_of(workdir):
+        return f', as {workdir} has lost its {rundir.CONFIG_GIN}'
+    return f', as {workdir} is no run'
 
 
 def _say(lines: Iterable[object]) -> int:

@@ -14,6 +14,7 @@ import re
 from trainer import places
 from trainer.errors import UserError
 from trainer.rundir import CHECKPOINTS, CONFIG, STARTED, is_run
+from trainer.search.place import check_no_search
 from trainer.step_directories import StepDirectories
 
 WEIGHTS = re.compile(r'(best|last|checkpoint)[^/\d]*')  # that weights files have
@@ -44,7 +45,8 @@ def find(pattern: str, checkpoint: str | None = None) -> pathlib.Path:
         matches = glob.glob(head)
     runs = {run for match in matches if (run := _run_around(match))}
     if not runs:
-        raise UserError(f'{pattern!r} matches no run directory; {_nearest(expanded)}.')
+        check_no_search(expanded)
+        raise UserError(f'{pattern!r} matches no run directory; {nearest(expanded)}.')
     return max(runs, key=_age_key)
 
 
@@ -121,7 +123,7 @@ def _age_key(run: pathlib.Path) -> tuple[str, int, int]:
     return f'{day:%Y%m%d_%H%M%S}', 0, modified
 
 
-def _nearest(pattern: str) -> str:
+def nearest(pattern: str) -> str:
     """What there is instead, as the end of a sentence."""
     outer = itertools.takewhile(
         lambda p: not glob.has_magic(p), pattern.split('/')[:-1]

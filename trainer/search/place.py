@@ -10,6 +10,7 @@ from trainer import files, rundir
 from trainer.errors import UserError
 
 STUDY_FILES = {'journal': 'study.journal', 'sqlite': 'study.db'}  # by storage
+BEST = 'best.gin'
 
 
 def storage_of(folder: str | os.PathLike) -> str | None:
@@ -24,8 +25,21 @@ def place_of(folder: pathlib.Path, number: int) -> pathlib.Path:
     return folder / f'trial_{number:03d}'
 
 
-def open_folder(folder: str | os.PathLike) -> pathlib.Path:
-    """The directory of a search: an empty one, a search's, or one that is made.
+def check_no_search(folder: str | os.PathLike) -> None:
+    """Raises UserError for the directory of a search, where a run is asked for."""
+    if not storage_of(folder) or rundir.is_run(folder):
+        return
+    best = pathlib.Path(folder) / BEST
+    trains = f', and --gin_file={best} trains its best' if best.exists() else ''
+    raise UserError(
+        f'{folder} is a search, no run: its trials are runs, such as '
+        f'{place_of(pathlib.Path(folder), 0)}/seed_0; `python main.py search '
+        f'--workdir={folder}` goes on with it{trains}.'
+    )
+
+
+def check_folder(folder: str | os.PathLike) -> pathlib.Path:
+    """The directory of a search: an empty one, a search's, or one to be made.
 
     Raises:
       UserError: it is no directory, or holds something else. Nothing is written then.
@@ -44,4 +58,4 @@ def open_folder(folder: str | os.PathLike) -> pathlib.Path:
             f'{path} is no search: it holds {", ".join(foreign[:3])}'
             f'{" ..." if len(foreign) > 3 else ""} and no study. {advice}'
         )
-    return files.make_folder('workdir', path)
+    return path

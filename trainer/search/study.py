@@ -23,13 +23,13 @@ from trainer.lock import RunLock, holder
 from trainer.search.edges import open_ends
 from trainer.search.methods import NAME, make_pruner, make_sampler, open_storage
 from trainer.search.page import write_page
-from trainer.search.place import open_folder, place_of
+from trainer.search.place import BEST, check_folder, place_of
 from trainer.search.space import check_searchable
 from trainer.search.trial import Pruned, Trial, bindings_of, load_trial, suggested
 from trainer.signals import Stop
 from trainer.verdicts import make_tracker
 
-CONFIG, BEST = 'config.gin', 'best.gin'
+CONFIG = 'config.gin'
 MAY_CHANGE = ('search.trials', 'search.sampler', 'search.pruner', 'search.seed')
 
 
@@ -57,10 +57,10 @@ def search(
       TrainingFailed: no trial came to an end.
       Interrupted: a signal came; the same call goes on.
     """
+    folder = check_folder(workdir or f'runs/{experiment.name}_search')
     check_searchable(experiment)
-    folder = open_folder(workdir or f'runs/{experiment.name}_search')
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = Study(experiment, folder)
+    study = Study(experiment, files.make_folder('workdir', folder))
     try:
         while claimed := study.claim():
             trial, held = claimed
