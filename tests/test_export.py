@@ -128,7 +128,7 @@ def test_mistakes_are_refused(run, tmp_path, here):
     with pytest.raises(UserError, match='export writes no csv; choose --format=saf'):
         export(run, 'csv')
     mlp = trained(tmp_path / 'mlp', 'configs/mlp.gin')
-    with pytest.raises(UserError, match=r'MLP has no naming .* no table of names'):
+    with pytest.raises(UserError, match=r'MLP has no table of .* --format=stablehlo'):
         export(mlp)
     done = here('predict', 'a.png', f'--workdir={run}', '--format=safetensors')
     assert done.returncode == 2

@@ -85,7 +85,10 @@ def safetensors(predictor: Predictor, naming: str) -> dict[str, bytes]:
         content = save(foreign, header(predictor, naming, len(weights)))
         lost = lost_weights(net, weights, load(content), naming)
     except (ValueError, AttributeError) as error:
-        raise UserError(f'This run cannot be exported: {error}') from error
+        raise UserError(
+            f'This run cannot be exported as safetensors: {error} Any net is exported '
+            f'as a program by --format=stablehlo.'
+        ) from error
     if lost:
         raise UserError(
             f'{len(lost)} arrays do not come back from {naming} names as they were '

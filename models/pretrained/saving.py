@@ -52,9 +52,12 @@ def lost_weights(
 def _rules(model: nnx.Module, naming: str) -> Sequence[Rule]:
     namings = families().get(family_of(type(model.backbone)), {})
     if naming not in namings:
-        known = ' or '.join(namings) or 'none: it has no table of names'
         name = type(model.backbone).__name__
-        raise ValueError(f'{name} has no naming {naming!r}; choose {known}.')
+        if not namings:
+            raise ValueError(f'{name} has no table of names that others know.')
+        raise ValueError(
+            f'{name} has no naming {naming!r}; choose {" or ".join(namings)}.'
+        )
     return namings[naming]
 
 
