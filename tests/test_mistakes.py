@@ -59,6 +59,10 @@ def test_a_value_that_cannot_be(binding, said, capsys, monkeypatch, tmp_path):
         ("include 'configs/bsae.gin'", 'base.gin'),
         ('import no_such_module', 'no_such_module'),
         ('Experiment.epochs = %EPOCHS', 'EPOCHS'),
+        (
+            "include 'configs/mlp.gin'\ninclude 'configs/mlp.gin'\nEPOCHS = %NO",
+            "no macro 'NO'; choose LEARNING_RATE, EPOCHS, BATCH\n",
+        ),
         ('Experiment.epochs = true', 'true'),
         ('Experiment.epochs = ', 'epochs'),
         ("include 'configs/mlp.gin'\nEPOCHS = 1\nEPOCHS = 2", 'EPOCHS'),

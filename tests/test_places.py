@@ -48,6 +48,8 @@ def test_two_flags_for_one_run_are_refused():
         (['--batch-size', '8'], 'no flag --batch-size; say --gin.BATCH=64.'),
         (['train', '--model=vit'], 'say --gin_file=configs/models/resnet18.gin after'),
         (['--workdr=x'], 'did you mean --workdir?'),
+        (['--EPOCHS=3'], 'no flag --EPOCHS; did you mean --gin.EPOCHS=3?'),
+        (['--ResNet.depth', '50'], 'did you mean --gin.ResNet.depth=VALUE?'),
     ],
 )
 def test_flags_of_other_systems_are_told_what_they_are_here(words, said, capsys):

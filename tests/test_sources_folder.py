@@ -152,7 +152,7 @@ def test_no_such_folder_and_no_folder(tmp_path):
     with pytest.raises(UserError, match=r'There is no folder .*photoz'):
         opened(tmp_path / 'photoz')
     path = write(tmp_path / 'a.jpg', picture())
-    with pytest.raises(UserError, match='cannot be listed: Not a directory'):
+    with pytest.raises(UserError, match=r'is a file; name a folder .* @Csv\(\)'):
         opened(path)
 
 

@@ -42,7 +42,7 @@ def parse(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         given = error.flagname
         known = [name for name in FLAGS if name != 'h']
-        hint = _here(given) or nearest(given, known, prefix='--')
+        hint = _here(given) or _bound(error) or nearest(given, known, prefix='--')
         raise UserError(f'There is no flag --{given}{hint}') from error
     except (flags.Error, ValueError) as error:
         raise UserError(_reworded(error)) from error
@@ -131,6 +131,13 @@ def _here(flag: str) -> str:
     """What does here what a flag does elsewhere; else nothing."""
     instead = ELSEWHERE.get(flag.replace('-', '_'))
     return f'; say {instead}.' if instead else ''
+
+
+def _bound(error: flags.UnrecognizedFlagError) -> str:
+    """The binding that a flag called like a macro or a parameter was; else nothing."""
+    name, value = error.flagname, error.flagvalue.partition('=')[2]
+    bindable = name.isupper() or '.' in name
+    return f'; did you mean --gin.{name}={value or "VALUE"}?' if bindable else ''
 
 
 def _meant(word: str) -> str:

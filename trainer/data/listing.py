@@ -142,6 +142,12 @@ class _Walk:
             raise UserError(
                 f'There is no folder {shown}; looked from {os.getcwd()}.'
             ) from error
+        if error.errno == errno.ENOTDIR:
+            raise UserError(
+                f'{shown} is a file; name a folder of pictures, or for a table of '
+                f"labels Images.source = @Csv() and Csv.file = '{shown}' instead of "
+                f'the folder (docs/data.md has all sources).'
+            ) from error
         raise UserError(f'{shown} cannot be listed: {error.strerror}.') from error
 
     def _problem(self, path, what):

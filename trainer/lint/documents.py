@@ -1,6 +1,7 @@
 """Finds gin files and reads them in order, includes and all; knows paths, not names."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -94,6 +95,12 @@ def _refuse(reading: Reading, place: Place, message: str) -> None:
 
 
 def _not_found(path: str) -> str:
+    places = [os.path.join(at, path) for at in ('', REPOSITORY)]
+    folder = next(filter(os.path.isdir, places), None)
+    if folder is not None:
+        names = sorted(file.name for file in pathlib.Path(folder).glob('*.gin'))
+        there = f', such as {", ".join(names[:3])}' if names else ', a .gin'
+        return f"'{path}' is a directory; name a file in it{there}"
     searched = dict.fromkeys([str(pathlib.Path.cwd()), str(REPOSITORY)])
     where = '' if pathlib.Path(path).is_absolute() else f' in {" or ".join(searched)}'
     configs = (REPOSITORY / 'configs').glob('**/*.gin')

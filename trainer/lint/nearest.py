@@ -15,8 +15,8 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 
 def hint(name: str, choices: Iterable[str], sign: str = '') -> str:
-    """ "; did you mean 'x'?", else the choices where they are few, else nothing."""
-    choices = list(choices)
+    """ "; did you mean 'x'?", else the choices, once each, where they are few."""
+    choices = list(dict.fromkeys(choices))
     found = nearest(name, choices)
     if found is not None:
         return f"; did you mean '{sign}{found}'?"
