@@ -10,8 +10,11 @@ import pytest
 
 from tests.in_turn import alone
 from tests.run_ends import timeless
+from tests.test_main import state
 from tests.test_resume import stop_after
+from trainer import rundir
 from trainer.console import Console
+from trainer.errors import UserError
 from trainer.experiment import load
 from trainer.seeds import train_seeds
 
@@ -71,3 +74,12 @@ def test_an_experiment_made_in_python(tmp_path):
     experiment = load(['configs/mlp.gin'], ['EPOCHS = 1', 'Experiment.seeds = (3, 4)'])
     summary = train_seeds(experiment, tmp_path, console=Console(quiet=True))
     assert summary['seeds'] == [3, 4]
+
+
+def test_the_run_of_one_seed_stays_as_it_is(tmp_path):
+    rundir.write_config(tmp_path, {'name': 'mlp', 'seeds': []})
+    before = state(tmp_path)
+    several = load(['configs/mlp.gin'], ['Experiment.seeds = (0, 1)'])
+    with pytest.raises(UserError, match=r'is the run of one seed, .* --workdir'):
+        train_seeds(several, tmp_path, console=Console(quiet=True))
+    assert state(tmp_path) == before

@@ -8,6 +8,7 @@ import statistics
 from trainer import files, processes, rundir
 from trainer.chronicle import write_page
 from trainer.console import Console, table
+from trainer.errors import UserError
 from trainer.experiment import Experiment, describe, load
 from trainer.results import is_part, is_score
 from trainer.signals import Stop
@@ -53,13 +54,14 @@ def open_for_all(
     """The directory of all seeds, with what was asked for; process 0 opens it for all.
 
     Raises:
-      UserError: it cannot be one.
+      UserError: it cannot be one, or is the run of one seed.
     """
     if not processes.is_main():
         return pathlib.Path(processes.told(None))
     if workdir is None:
         directory = rundir.create(experiment.name)
     else:
+        check_seeds(pathlib.Path(workdir).expanduser(), experiment)
         directory = rundir.open_workdir(workdir)
     rundir.write_config(directory, describe(experiment))
     if experiment.source is not None:
@@ -67,6 +69,16 @@ def open_for_all(
         files.write_text(directory / rundir.CONFIG_GIN, source)
     processes.told(os.path.abspath(directory))
     return directory
+
+
+def check_seeds(directory: pathlib.Path, experiment: Experiment) -> None:
+    """Raises UserError for the run of one seed: its config would be replaced."""
+    if rundir.is_run(directory) and not rundir.config(directory).get('seeds'):
+        raise UserError(
+            f'{directory} is the run of one seed, and Experiment.seeds = '
+            f'{tuple(experiment.seeds)} needs a directory for several; give a '
+            f'--workdir that is empty or new.'
+        )
 
 
 def with_seed(experiment: Experiment, directory: pathlib.Path, seed: int) -> Experiment:
