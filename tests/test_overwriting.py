@@ -91,13 +91,9 @@ def test_an_empty_file_and_a_device_may_be_written(tmp_path):
     check_out('/dev/null', PAGES)
 
 
-@pytest.mark.parametrize('name', ['seed_0', 'study.journal'])
-def test_runs_of_seeds_and_a_search_keep_their_files(name, tmp_path):
-    if name == 'seed_0':
-        (tmp_path / name).mkdir()
-        rundir.write_config(tmp_path / name, {})
-    else:
-        (tmp_path / name).touch()
+@pytest.mark.parametrize('name', STUDY_FILES.values())
+def test_a_search_keeps_its_files(name, tmp_path):
+    (tmp_path / name).touch()
     for kept in ('results.json', 'config.gin', 'log_1.txt', 'evaluation_test.json'):
         with pytest.raises(UserError, match='keeps its own'):
             check_out(tmp_path / kept)

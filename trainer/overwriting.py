@@ -61,12 +61,6 @@ def keeper_of(path: pathlib.Path) -> pathlib.Path | None:
     for place in path.absolute().parents:
         rundir.check_open(place)
         first = path.absolute().relative_to(place).parts[0]
-        if rundir.keeps(first) and _is_ours(place):
+        if rundir.keeps(first) and (rundir.is_run(place) or storage_of(place)):
             return place
     return None
-
-
-def _is_ours(place: pathlib.Path) -> bool:
-    """Whether it is the directory of a run, of the runs of several seeds, a search."""
-    runs = [place, *place.glob('seed_*')]
-    return bool(storage_of(place)) or any(map(rundir.is_run, runs))
