@@ -154,7 +154,7 @@ def compute_in_double() -> None:
 
     jax.config.update('jax_enable_x64', True)
     jnp.float32 = jnp.float64
-    net._activation_dtype = lambda _: jnp.dtype('float64')
+    net.activation_dtype = lambda _: jnp.dtype('float64')
 
 
 def begun(job, moved: float):

@@ -8,6 +8,7 @@ from models.catalog import add_models, create_backbone, create_model, list_model
 from models.convnext import ConvNeXt
 from models.efficientnet import EfficientNet
 from models.heads import (
+    HEADS,
     Classifier,
     Detector,
     KeypointHead,
@@ -22,6 +23,7 @@ from models.unet import UNet
 from models.vit import ViT
 
 __all__ = [
+    'HEADS',
     'MLP',
     'Classifier',
     'ConvNeXt',

@@ -53,7 +53,7 @@ class Net(nnx.Module):
         Raises:
           ValueError: for a dtype that there is not.
         """
-        dtype = _activation_dtype(dtype)
+        dtype = activation_dtype(dtype)
         self.pretrained = pretrained
         self.backbone = backbone(input_shape, dtype=dtype, rngs=rngs)
         channels, strides = self.backbone.channels, self.backbone.strides
@@ -73,8 +73,12 @@ class Net(nnx.Module):
         return self.backbone(images)
 
 
-def _activation_dtype(dtype):
-    """The dtype of a name such as 'bfloat16', or of a jnp dtype."""
+def activation_dtype(dtype):
+    """The dtype of a name such as 'bfloat16', or of a jnp dtype.
+
+    Raises:
+      ValueError: for one that there is not, or that no activations have here.
+    """
     try:
         name = jnp.dtype(dtype).name
     except TypeError:

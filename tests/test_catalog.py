@@ -131,12 +131,68 @@ def test_a_backbone_is_named_by_family_and_variant(words):
     assert len(backbone.channels) == len(backbone.strides)
 
 
-def test_a_model_of_ones_own_joins_the_table(monkeypatch):
+@pytest.fixture
+def own_table(monkeypatch):
+    """A table of models that may be changed."""
     monkeypatch.setattr(models.catalog, 'BACKBONES', dict(models.catalog.BACKBONES))
-    monkeypatch.setattr(models.catalog, 'HEADS', dict(models.catalog.HEADS))
+    monkeypatch.setattr(models.catalog, 'USUAL_HEADS', dict(models.catalog.USUAL_HEADS))
+
+
+def test_a_model_of_ones_own_joins_the_table(own_table):
     models.add_models({'mlp_tiny': functools.partial(MLP, hidden_dim=4)})
     model = models.create_model('mlp_tiny', num_classes=2, input_shape=(3, 3, 1))
     assert model(draw(2, 3, 3, 1)).shape == (2, 2)
+
+
+def test_arguments_reach_the_backbone(own_table):
+    net = models.create_model('mlp', 10, input_shape=(3, 3, 1), hidden_dim=8)
+    assert net.head.dense.kernel.shape == (8, 10)
+    shape = {'input_shape': (32, 32, 3)}
+    create = functools.partial(models.create_backbone, 'resnet', '18', **shape)
+    small = nnx.eval_shape(lambda: create(stem='small', dtype='bfloat16'))
+    assert small.strides == (1, 2, 4, 8)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    maps = nnx.eval_shape(lambda model, image: model(image), small, image)
+    assert {part.dtype for part in maps} == {jnp.dtype('bfloat16')}
+    models.add_models({'any': lambda shape, **options: MLP(shape, **options)})
+    net = models.create_model('any', 10, input_shape=(3, 3, 1), hidden_dim=8)
+    assert net.head.dense.kernel.shape == (8, 10)
+
+
+NAMED_HEADS = {
+    'classifier': (3, (2, 3)),
+    'regressor': (3, (2, 3)),
+    'segmenter': (3, (2, 64, 64, 3)),
+    'keypoints': (3, (2, 16, 16, 3)),
+    'detector': (3, {'heatmap': (2, 16, 16, 3), 'size': (2, 16, 16, 2)}),
+    'keypoint_rcnn': ((3, 5), {'heatmap': (2, 16, 16, 3), 'size': (2, 16, 16, 2)}),
+}
+
+
+@pytest.mark.parametrize('head', models.HEADS)
+def test_a_backbone_takes_any_head_by_name_or_class(head):
+    classes, expected = NAMED_HEADS[head]
+    shape = {'num_classes': classes, 'input_shape': (64, 64, 3)}
+    image = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)
+    for given in (head, models.HEADS[head]):
+        create = functools.partial(models.create_model, 'resnet18', **shape)
+        model = nnx.eval_shape(lambda given=given, create=create: create(head=given))
+        found = nnx.eval_shape(lambda model, image: model(image), model, image)
+        if isinstance(expected, dict):
+            assert expected.items() <= {k: v.shape for k, v in found.items()}.items()
+        else:
+            assert found.shape == expected
+
+
+def test_a_head_is_told_what_the_usual_one_is_unless_it_says_itself():
+    create = functools.partial(models.create_model, 'unet', 4, encoder='resnet18')
+    own = functools.partial(models.KeypointHead, fpn=16)
+    assert nnx.eval_shape(lambda: create(head='keypoints')).head.neck.fpn is None
+    assert nnx.eval_shape(lambda: create(head=own)).head.neck.channels == 16
+    b3 = nnx.eval_shape(
+        lambda: models.create_model('efficientnet_b3', head='regressor')
+    )
+    assert b3.head.dropout.rate == 0.3
 
 
 @pytest.mark.parametrize(
@@ -153,6 +209,38 @@ def test_a_model_of_ones_own_joins_the_table(monkeypatch):
         (
             lambda: models.create_backbone('vit', 's15'),
             "No model is called 'vit_s15'; nearest: vit_s1",
+        ),
+        (
+            lambda: models.create_model('unet', encoder='resnt18'),
+            "No model is called 'resnt18'; nearest: resnet18, resnet",
+        ),
+        (
+            lambda: models.create_model('unet', head='keypoint'),
+            "No head is called 'keypoint'; nearest: keypoints, keypoint_rcnn, ",
+        ),
+        (
+            lambda: models.create_model('unet', head=3),
+            'head = 3 is none; choose classifier, regressor, segmenter, keypoints, ',
+        ),
+        (
+            lambda: models.create_model('mlp', hiden_dim=3),
+            "No argument of mlp is called 'hiden_dim'; nearest: hidden_dim, ",
+        ),
+        (
+            lambda: models.create_model('mlp', num_class=3),
+            "No argument of mlp is called 'num_class'; nearest: num_classes, ",
+        ),
+        (
+            lambda: models.create_backbone('resnet', '18', rngs=3),
+            "No argument of resnet18 is called 'rngs'; nearest: ",
+        ),
+        (
+            lambda: models.create_backbone('mlp', dtype='bfloat17'),
+            "Net has no dtype 'bfloat17'; choose 'float32', 'bfloat16' or 'float16'.",
+        ),
+        (
+            lambda: models.create_model('resnet18', depth=20),
+            'ResNet has no depth 20; choose 18, 34, 50, 101 or 152.',
         ),
     ],
 )
