@@ -57,7 +57,7 @@ def maker(name: str, head: str | Maker | None = None, **arguments) -> Maker:
 def create_model(
     name: str,
     num_classes: int | tuple[int, ...] = 1000,
-    pretrained: str | None = None,
+    pretrained: str | bool | None = None,
     seed: int = 0,
     input_shape: tuple[int, int, int] = SHAPE,
     head: str | Maker | None = None,
@@ -70,7 +70,7 @@ def create_model(
       name: one of `list_models()`.
       num_classes: how many outputs; another number than the weights have replaces
         their head.
-      pretrained: weights as `load_pretrained` takes them.
+      pretrained: weights as `load_pretrained` takes them, True for the usual ones.
       seed: of the weights and of dropout.
       input_shape: (height, width, channels) of an image.
       head: a name of `models.HEADS`, or a class; None takes what the papers have.
@@ -89,13 +89,15 @@ def create_model(
     """
     shapes = {'input_shape': input_shape, 'num_outputs': num_classes}
     make = functools.partial(maker(name, head, **arguments), dtype, **shapes)
-    return _with_weights(_drawn(make, seed), pretrained)
+    backbone, _, _ = make.args
+    location = _location(pretrained, backbone, name)
+    return _with_weights(_drawn(make, seed), location)
 
 
 def create_backbone(
     family: str,
     variant: str = '',
-    pretrained: str | None = None,
+    pretrained: str | bool | None = None,
     seed: int = 0,
     input_shape: tuple[int, int, int] = SHAPE,
     dtype: str = 'float32',
@@ -120,8 +122,9 @@ def create_backbone(
     name = _known(name.removesuffix('_'))
     backbone = _backbone(name, arguments, create_backbone)
     options = {'input_shape': input_shape, 'dtype': activation_dtype(dtype)}
+    location = _location(pretrained, backbone, name)
     net = _drawn(functools.partial(backbone, **options), seed)
-    return _with_weights(net, pretrained)
+    return _with_weights(net, location)
 
 
 def _drawn(make: Maker, seed: int) -> nnx.Module:
@@ -130,17 +133,20 @@ def _drawn(make: Maker, seed: int) -> nnx.Module:
     return build(jax.random.key(seed))
 
 
-def _with_weights(net: nnx.Module, pretrained: str | None) -> nnx.Module:
-    if pretrained is True:
-        raise ValueError(
-            'pretrained = True names no weights; give a file of them, or an address '
-            "such as 'hf://timm/resnet18.a1_in1k/model.safetensors'."
-        )
-    if pretrained:
+def _with_weights(net: nnx.Module, location: str | None) -> nnx.Module:
+    if location:
         from models.pretrained.loading import load_pretrained, set_weights
 
-        set_weights(net, load_pretrained(os.fspath(pretrained), net).arrays)
+        set_weights(net, load_pretrained(location, net).arrays)
     return net
+
+
+def _location(pretrained, backbone: Maker, name: str) -> str | None:
+    """Where the weights lie that were asked for, said before anything is built."""
+    from models.pretrained.usual import location_of
+
+    location = location_of(pretrained, backbone, name)
+    return location and os.fspath(location)
 
 
 def _backbone(name: str, arguments: Mapping, create: Callable) -> Maker:

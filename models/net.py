@@ -27,7 +27,7 @@ class Net(nnx.Module):
         backbone: Callable[..., nnx.Module],
         head: Callable[..., nnx.Module],
         dtype: Dtype = 'float32',
-        pretrained: str | None = None,
+        pretrained: str | bool | None = None,
         *,
         input_shape: tuple[int, ...],
         num_outputs: int | tuple[int, ...],
@@ -43,18 +43,19 @@ class Net(nnx.Module):
           dtype: of the activations; parameters and statistics are float32. Not
             float16, whose small gradients vanish.
           pretrained: a weight file, 'hf://owner/repository/file', 'https://...', a
-            run directory or a checkpoint in one; only remembered here: whoever
-            holds the weights reads it.
+            run directory or a checkpoint in one, or True for the usual weights of this
+            backbone; only remembered here: whoever holds the weights reads it.
           input_shape: (height, width, channels) of an image, or (features,).
           num_outputs: what the task asks for, such as the number of classes; what
             asks for several numbers gives a tuple.
           rngs: draws the weights (`params`) and dropout masks (`dropout`).
 
         Raises:
-          ValueError: for a dtype that there is not.
+          ValueError: for a dtype that there is not, or a backbone for which no weights
+            are usual.
         """
         dtype = activation_dtype(dtype)
-        self.pretrained = pretrained
+        self.pretrained = _location(pretrained, backbone)
         self.backbone = backbone(input_shape, dtype=dtype, rngs=rngs)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.head = head(channels, num_outputs, strides=strides, dtype=dtype, rngs=rngs)
@@ -71,6 +72,12 @@ class Net(nnx.Module):
     def features(self, images):
         """`[B, H, W, C]` -> list of the backbone's maps, fine to coarse."""
         return self.backbone(images)
+
+
+def _location(pretrained: str | bool | None, backbone) -> str | None:
+    from models.pretrained.usual import location_of  # which knows nets by name
+
+    return location_of(pretrained, backbone)
 
 
 def activation_dtype(dtype):

@@ -1,10 +1,13 @@
 """What all tests share: a compile cache of their own, and small runs."""
 
+import functools
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -83,3 +86,22 @@ def here(tmp_path, monkeypatch, capfd):
         return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A server laid out as a hub of weights; gives the folder of a repository."""
+
+    def files_of(repository):
+        folder = tmp_path / 'hub' / repository / 'resolve' / 'main'
+        folder.mkdir(parents=True)
+        return folder
+
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path / 'hub')
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv('HF_ENDPOINT', f'http://127.0.0.1:{server.server_port}')
+    monkeypatch.setenv('JUNIPER_CACHE', str(tmp_path / 'cache'))
+    yield files_of
+    server.shutdown()
+    server.server_close()

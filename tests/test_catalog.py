@@ -256,5 +256,3 @@ def test_names_are_taken_as_other_libraries_write_them():
     net = nnx.eval_shape(lambda: create('ResNet-18', pretrained=False, num_classes=3))
     assert net.head.dense.kernel.shape == (512, 3)
     nnx.eval_shape(lambda: models.create_backbone('efficient_net', 'b0'))
-    with pytest.raises(ValueError, match='True names no weights; give a file'):
-        nnx.eval_shape(lambda: create('mlp', pretrained=True))

@@ -81,6 +81,7 @@ OF_ALL_MODELS = (
     'models.pretrained.loading',
     'models.pretrained.preprocessing',
     'models.pretrained.saving',
+    'models.pretrained.usual',
     'models.pretrained.weight_files',
 )
 

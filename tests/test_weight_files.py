@@ -2,8 +2,6 @@
 
 import functools
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import jax
 import numpy as np
@@ -181,30 +179,16 @@ def test_what_pictures_are_expected_comes_along(tmp_path):
     assert load_pretrained(str(path), net('vit')).preprocessing == {'mean': [0.1]}
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A server of files as a model hub lays them out."""
-    folder = tmp_path / 'hub' / 'owner' / 'net' / 'resolve' / 'main'
-    folder.mkdir(parents=True)
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path / 'hub')
-    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv('HF_ENDPOINT', f'http://127.0.0.1:{server.server_port}')
-    monkeypatch.setenv('JUNIPER_CACHE', str(tmp_path / 'cache'))
-    yield folder
-    server.shutdown()
-    server.server_close()
-
-
 def test_weights_are_fetched_once_with_what_stands_beside_them(hub):
-    arrays = write(hub / 'w.safetensors')
+    folder = hub('owner/net')
+    arrays = write(folder / 'w.safetensors')
     told = {'image_mean': [0.5] * 3, 'image_std': [0.5] * 3, 'resample': 3}
-    (hub / 'preprocessor_config.json').write_text(json.dumps(told))
+    (folder / 'preprocessor_config.json').write_text(json.dumps(told))
     for _ in range(2):
         loaded = load_pretrained('hf://owner/net/w.safetensors', net())
         assert loaded.arrays.keys() == arrays.keys()
         assert loaded.preprocessing['interpolation'] == 'bicubic'
-        (hub / 'w.safetensors').unlink(missing_ok=True)
+        (folder / 'w.safetensors').unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

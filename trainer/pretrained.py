@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
+from models.pretrained import usual
 from models.pretrained.downloads import fetched
 from models.pretrained.loading import Pretrained, family_of, fit_weights, recognised
 from models.pretrained.preprocessing import HEADER, preprocessing_of
@@ -29,8 +30,16 @@ NORMALISATION = ('mean', 'std')
 
 
 def location_of(experiment: Experiment) -> str | None:
-    """`Net.pretrained` of a config."""
-    return getattr(experiment.model, 'keywords', {}).get('pretrained')
+    """`Net.pretrained` of a config; where True is said, an address.
+
+    Raises:
+      UserError: True, and no weights are usual for this backbone.
+    """
+    said = getattr(experiment.model, 'keywords', {})
+    try:
+        return usual.location_of(said.get('pretrained'), said.get('backbone'))
+    except ValueError as error:
+        raise UserError(f'Net.{error}') from error
 
 
 def expecting(experiment: Experiment, directory=None) -> Experiment:
