@@ -5,7 +5,7 @@ import math
 from typing import Annotated, Literal, get_args
 
 import gin
-from annotated_types import Interval
+from annotated_types import Gt, Interval
 from flax import nnx
 
 from models.arguments import check_choice, check_rate
@@ -50,7 +50,8 @@ class EfficientNet(nnx.Module):
     """EfficientNet: `[B, H, W, C] ->` 5 maps, halved from `[B, H/2, W/2, D]` on.
 
     Tan and Le 2019, https://arxiv.org/abs/1905.11946, padded alike on all sides as
-    torchvision has it and timm where a name has no 'tf'. The last map is that of the
+    torchvision has it and timm where a name has no 'tf' (weights of those that have are
+    refused). The last map is that of the
     1x1 convolution before the classifier: 1,280 channels for B0. Sizes are rounded up;
     the small stem doubles them.
 
@@ -66,6 +67,7 @@ class EfficientNet(nnx.Module):
         stem: Stem = 'imagenet',
         drop_path: Annotated[float, Interval(ge=0, lt=1)] = 0.2,
         remat: bool = False,
+        epsilon: Annotated[float, Gt(0)] | None = None,
         *,
         dtype='float32',
         rngs: nnx.Rngs,
@@ -80,16 +82,21 @@ class EfficientNet(nnx.Module):
           drop_path: rate at which the last block's branch would be left out; the rates
             of the others grow towards it from zero. The paper has 0.2.
           remat: blocks are computed again for the gradient instead of kept.
+          epsilon: of the normalisation. torchvision's unless said, 1e-5 and from B5 on
+            1e-3; timm's weights of B5 and larger want 1e-5, and are refused without.
           dtype: of the activations; parameters and statistics are float32.
           rngs: draws the weights (`params`) and what is left out (`dropout`).
 
         Raises:
-          ValueError: for a variant or stem that there is not, or a rate outside [0, 1).
+          ValueError: for a variant or stem that there is not, a rate outside [0, 1), or
+            an epsilon that is not above 0.
         """
         check_choice('EfficientNet', 'variant', variant, get_args(Variant))
         check_choice('EfficientNet', 'stem', stem, get_args(Stem))
         check_rate('EfficientNet', drop_path=drop_path)
-        options = {'norm': _norm(variant), 'dtype': dtype, 'rngs': rngs}
+        if epsilon is not None and not epsilon > 0:
+            raise ValueError(f'EfficientNet needs epsilon above 0; got {epsilon}.')
+        options = {'norm': _norm(variant, epsilon), 'dtype': dtype, 'rngs': rngs}
         conv = functools.partial(ConvNorm, activation=nnx.silu, **options)
         width, first = wide(STEM, variant), 2 if stem == 'imagenet' else 1
         self.remat = remat
@@ -143,10 +150,10 @@ def _rates(last: float, depth: int) -> list[float]:
     return growing_rates(last, depth + 1)[:-1]
 
 
-def _norm(variant: str):
+def _norm(variant: str, epsilon: float | None):
     """torchvision's: the weights of B5 to B7 were trained with another epsilon."""
-    epsilon = 1e-3 if variant in ('b5', 'b6', 'b7') else 1e-5
-    return functools.partial(batch_norm, epsilon=epsilon)
+    usual = 1e-3 if variant in ('b5', 'b6', 'b7') else 1e-5
+    return functools.partial(batch_norm, epsilon=usual if epsilon is None else epsilon)
 
 
 for variant, (_, _, dropout) in SCALES.items():

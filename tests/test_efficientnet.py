@@ -139,6 +139,7 @@ WRONG = {
     " or 'b7'.": {'variant': 'b8'},
     "EfficientNet has no stem 'tiny'; choose 'imagenet' or 'small'.": {'stem': 'tiny'},
     'EfficientNet needs drop_path in [0, 1); got 1.': {'drop_path': 1},
+    'EfficientNet needs epsilon above 0; got 0.': {'epsilon': 0},
 }
 
 

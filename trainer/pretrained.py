@@ -12,10 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 
 from models.pretrained import usual
-from models.pretrained.downloads import fetched
-from models.pretrained.loading import Pretrained, family_of, fit_weights, recognised
+from models.pretrained.loading import (
+    Pretrained,
+    family_of,
+    fit_weights,
+    open_weights,
+    recognised,
+)
 from models.pretrained.preprocessing import HEADER, preprocessing_of
-from models.pretrained.weight_files import WeightFile, read_weights
+from models.pretrained.weight_files import WeightFile
 from trainer import files, rundir, which_run
 from trainer import manifest as manifests
 from trainer.errors import UserError
@@ -136,7 +141,7 @@ def _file(location: str) -> WeightFile:
     if which_run.is_checkpoint(location):
         run, step = which_run.checkpoint_of(location)
         return _of_run(pathlib.Path(run), step)
-    return read_weights(fetched(location))
+    return open_weights(location)
 
 
 def _of_version(published: shelf.Published) -> WeightFile:

@@ -1,4 +1,7 @@
-"""Names of EfficientNet's tensors in torchvision and in timm."""
+"""Names of EfficientNet's tensors in torchvision and in timm.
+
+timm's `tf_` nets have the same names and compute otherwise: `alike` refuses them.
+"""
 
 import numpy as np
 

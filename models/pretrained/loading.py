@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 
 from models import pretrained
+from models.pretrained.alike import check_epsilon, check_padding
 from models.pretrained.downloads import fetched
 from models.pretrained.fitting import adaptations
 from models.pretrained.mapping import HEAD, Rule, import_weights, known_names
@@ -59,9 +60,16 @@ def load_pretrained(location: str, net: nnx.Module) -> Pretrained:
 
     Raises:
       ValueError: no such file, a damaged one, weights of another family, or any
-        tensor that is unknown, missing or of another shape: all of them are listed.
+        tensor that is unknown, missing or of another shape: all of them are listed;
+        or weights that fit, of a net that computes something else (`alike`).
     """
-    return fit_weights(read_weights(fetched(location)), net)
+    return fit_weights(open_weights(location), net)
+
+
+def open_weights(location: str) -> WeightFile:
+    """The file at a location, as `load_pretrained` takes it."""
+    file = read_weights(fetched(location))
+    return dataclasses.replace(file, location=str(location))
 
 
 def fit_weights(file: WeightFile, net: nnx.Module) -> Pretrained:
@@ -69,7 +77,9 @@ def fit_weights(file: WeightFile, net: nnx.Module) -> Pretrained:
     alone = not hasattr(net, 'backbone')
     wanted = {('backbone/' if alone else '') + k: v for k, v in weights_of(net).items()}
     backbone = net if alone else net.backbone
-    naming, rules = recognised(file, family_of(type(backbone)))
+    family = family_of(type(backbone))
+    naming, rules = recognised(file, family)
+    check_epsilon(file, family, naming, backbone)
     grid = getattr(getattr(backbone, 'stem', None), 'grid', None)
     try:
         found = import_weights(rules, file.arrays, wanted, adaptations(wanted, grid))
@@ -127,7 +137,8 @@ def recognised(
     """The naming that knows most names of a file, and its rules; None for our own.
 
     Raises:
-      ValueError: there is none, or it is another family's.
+      ValueError: there is none, it is another family's, or of nets that are padded
+        otherwise.
     """
     names = file.arrays
     if all(name.startswith(('backbone/', HEAD)) for name in names):
@@ -149,4 +160,5 @@ def recognised(
             f'{file.path} holds weights of a {found} ({naming} names), but the model '
             f'is {family or "of a family without a table of names"}.'
         )
+    check_padding(file)
     return naming, shares[best]

@@ -29,7 +29,7 @@ def preprocessing_of(
     """
     if HEADER in metadata:
         return json.loads(metadata[HEADER])
-    timm = _json(path.with_name('config.json')).get('pretrained_cfg', {})
+    timm = json_of(path.with_name('config.json')).get('pretrained_cfg', {})
     if 'mean' in timm:
         return _known(
             mean=timm['mean'],
@@ -38,7 +38,7 @@ def preprocessing_of(
             interpolation=_one_of(RESAMPLING, timm.get('interpolation')),
             crop=timm.get('crop_pct'),
         )
-    transformers = _json(path.with_name('preprocessor_config.json'))
+    transformers = json_of(path.with_name('preprocessor_config.json'))
     if 'image_mean' in transformers:
         resample = _one_of(range(len(RESAMPLING)), transformers.get('resample'))
         return _known(
@@ -74,7 +74,8 @@ def _known(**found) -> dict[str, object]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _json(path: pathlib.Path) -> dict:
+def json_of(path: pathlib.Path) -> dict:
+    """What a JSON file says; {} where there is none, or none that says anything."""
     try:
         found = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):

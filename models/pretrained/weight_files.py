@@ -26,12 +26,14 @@ class WeightFile:
       arrays: numpy arrays by name.
       metadata: strings by name, of the file's own header.
       sha256: of the whole file, hex.
+      location: where it was asked for, an address or a path; '' where nobody did.
     """
 
     path: pathlib.Path
     arrays: Mapping[str, np.ndarray]
     metadata: Mapping[str, str]
     sha256: str
+    location: str = ''
 
 
 def read_weights(path: pathlib.Path) -> WeightFile:
