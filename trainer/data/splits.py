@@ -17,6 +17,10 @@ ALIASES = {
     'test': ('test', 'testing'),
 }
 PART = re.compile(r'(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?')
+# TFDS's own, which knows shards and fractions of a percent as well.
+_END = r'-?[\d_.]+(?:%|shard)?'
+TFDS_PART = re.compile(rf'([\w-]+)(?:\[(?:({_END})?:({_END})?|-?\d+shard)\])?')
+FORMS = "'train', 'train[:90%]', 'train[10:-20]' or 'train[:5%]+test'"
 
 
 def canonical(name: str) -> str | None:
@@ -25,6 +29,30 @@ def canonical(name: str) -> str | None:
         if name.lower() in names:
             return split
     return None
+
+
+def malformed(expression: str, part: re.Pattern = PART) -> str | None:
+    """What is wrong with an expression whatever the data holds, or None.
+
+    Args:
+      expression: such as 'train[:90%]'.
+      part: what each of its parts has to be: PART or TFDS_PART.
+    """
+    odd = _odd(expression, part)
+    if odd is None:
+        return None
+    where = '' if odd == expression.strip() else f' at {odd!r}'
+    mended = (f'{odd}]', odd.translate(str.maketrans('(){}', '[][]')))
+    near = (expression.replace(odd, one) for one in mended if odd)
+    meant = next((one for one in near if _odd(one, part) is None), None)
+    advice = f'did you mean {meant!r}?' if meant else f'write {FORMS}'
+    return f'is no split expression{where}; {advice}'
+
+
+def _odd(expression: str, part: re.Pattern) -> str | None:
+    """The first part that is none."""
+    parts = (one.strip() for one in expression.split('+'))
+    return next((one for one in parts if not part.fullmatch(one)), None)
 
 
 def cut(source: str, expression: str, splits: Mapping[str, np.ndarray]) -> np.ndarray:

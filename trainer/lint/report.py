@@ -9,6 +9,7 @@ from trainer.lint import (
     packages,
     rooms,
     spaces,
+    splits,
     usage,
     values,
     weights,
@@ -83,6 +84,7 @@ def _said(
     used = usage.usage(config)
     found = [*spelling.findings, *doubled]
     found += values.unfit(config)
+    found += splits.unfit(used, config)
     found += complaints.circles(used)
     if reading.complete:
         found += complaints.lacking(used, place)
