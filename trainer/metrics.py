@@ -168,7 +168,17 @@ def summarize(collection: clu.metrics.Collection) -> dict[str, float | None]:
     None means "no data" (the metric's `count` is zero there); a NaN is a true NaN.
     Waits for the device and copies everything in one transfer.
     """
-    collection = fetch(collection)
+    return _computed(fetch(collection))
+
+
+def score_names(measured: type[clu.metrics.Collection]) -> list[str]:
+    """What `summarize` would call the numbers; no device is used or waited for."""
+    shapes = jax.eval_shape(measured.empty)
+    empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    return list(_computed(empty))
+
+
+def _computed(collection: clu.metrics.Collection) -> dict[str, float | None]:
     results = {}
     for name in type(collection).__annotations__:
         metric = getattr(collection, name)

@@ -8,6 +8,7 @@ from trainer.lint import (
     documents,
     packages,
     rooms,
+    scores,
     spaces,
     splits,
     usage,
@@ -123,6 +124,8 @@ def check_report(
         experiment = load(files, bindings)
     except UserError as error:
         lines = list(dict.fromkeys([*lines, *str(error).splitlines()]))
+    else:
+        lines += map(str, scores.unknown(examination, experiment))
     count = sum(': info: ' not in line for line in lines)
     if count:
         return '\n'.join([*lines, _count(count)]), False
