@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from trainer.class_weights import balanced_weights
 from trainer.data import Dataset, defects
 from trainer.data.inventory import count_classes, take_inventory
+from trainer.data.unread import unread
 from trainer.errors import UserError
 from trainer.experiment import Experiment
 from trainer.screen import tell
@@ -70,7 +71,7 @@ def examine(experiment: Experiment, datasets: dict, closed: Sequence[str]) -> di
             unit: defects.imbalance(counts) for unit, counts in tallies['train'].items()
         },
         'targets': _targets(train),
-        'remarks': _unique(line for source in sources for line in source.remarks),
+        'remarks': [*_unique(x for s in sources for x in s.remarks), *unread(datasets)],
         'problems': [*closed, *_unique(x for s in sources for x in s.problems)],
         'unreadable': defects.unreadable(entries),
         'absent': _absent(train, tallies),

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import jax
 
 from trainer import parallel
-from trainer.console import table
+from trainer.console import Console, table
 from trainer.data import Dataset
+from trainer.data.unread import unread
 from trainer.footprint import MIB, peak_flops
 from trainer.job import Job
 from trainer.judgements import step_memory
@@ -35,6 +36,13 @@ def in_full(job: Job, config: Mapping[str, object]) -> str:
     params = job.abstract_state().params
     parameters = parameter_overview.get_parameter_overview(params, include_stats=False)
     return '\n'.join(['config', *values, 'parameters', parameters])
+
+
+def tell_data(job: Job, console: Console) -> None:
+    """Says what the data of a run is, and what of it is not as it should be."""
+    console.say(describe_data(job))
+    for line in unread(job.datasets):
+        console.warn(line)
 
 
 def describe_data(job: Job) -> str:

@@ -72,7 +72,7 @@ class Run:
     def go(self) -> dict:
         """Trains to the end and scores the best checkpoint."""
         job = self.job
-        self.console.say(overview.describe_data(job))
+        overview.tell_data(job, self.console)
         with self.console.phases('init'):
             state, loop = self.resumed() or self.begun()
         self.stop.leave(int(state.step))

@@ -9,7 +9,8 @@ import abc
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -37,6 +38,8 @@ class Examples(abc.ABC):
       problems: one line for each bad file or label found while opening; it was left
         out, or the run refused, as `Images.on_error` says.
       remarks: one line for each thing that a person should know and that is no error.
+      own_splits: how many examples each split has that the data itself comes in, as a
+        folder does with train, val and test below it; empty where it was split here.
       enough: pixels of an image's short side that will do, since it is made smaller
         at once; None for all. A source may heed it.
     """
@@ -53,6 +56,7 @@ class Examples(abc.ABC):
     keypoint_category: int | None = None
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    own_splits: Mapping[str, int] = MappingProxyType({})
     enough: int | None = None
 
     @abc.abstractmethod

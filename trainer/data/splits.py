@@ -5,7 +5,7 @@ only. A percentage is rounded to the closest row, so parts that meet never overl
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -69,11 +69,28 @@ def cut(source: str, expression: str, splits: Mapping[str, np.ndarray]) -> np.nd
     parts = [part.strip() for part in expression.split('+')]
     rows = np.concatenate([_part(source, part, splits) for part in parts])
     if not len(rows):
-        sizes = ', '.join(f'{name} has {len(ids)}' for name, ids in splits.items())
+        sizes = ', '.join(f'{s} has {size}' for s, size in sizes_of(splits).items())
         raise UserError(
             f'{source}: the split {expression!r} holds no example; {sizes}.'
         )
     return rows.astype(np.int64)
+
+
+def sizes_of(splits: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """How many rows each split has."""
+    return {name: len(rows) for name, rows in splits.items()}
+
+
+def named(expression: str, splits: Collection[str]) -> set[str]:
+    """The splits of which an expression takes anything.
+
+    Args:
+      expression: well formed, such as 'train[:90%]+test'.
+      splits: the names of those that there are.
+    """
+    parts = filter(None, map(PART.fullmatch, map(str.strip, expression.split('+'))))
+    found = {_find(part[1], splits) for part in parts}
+    return set(splits) if 'all' in found else found & set(splits)
 
 
 def _part(source, part, splits):

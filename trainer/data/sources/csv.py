@@ -12,7 +12,7 @@ from annotated_types import Interval
 from trainer.data import tables
 from trainer.data.listing import written_path
 from trainer.data.source import Examples, Source, printable
-from trainer.data.splits import canonical, cut
+from trainer.data.splits import canonical, cut, sizes_of
 from trainer.data.stratify import train_test
 from trainer.errors import UserError
 
@@ -66,7 +66,8 @@ class Csv(Source):
         values, classes = tables.encode(kind, [table.column(c) for c in learnt])
         paths = table.column(path)
         self._check_rows(table, kind, classes)
-        rows = cut(table.name, split, self._splits(table, where, paths, kind, values))
+        splits = self._splits(table, where, paths, kind, values)
+        rows = cut(table.name, split, splits)
         facts = {'label': ('class_names', classes), 'labels': ('class_names', names)}
         attribute, meaning = facts.get(kind, ('target_names', names))
         return Photos(
@@ -77,6 +78,7 @@ class Csv(Source):
             count_channels(root, paths),
             [sizes[row] for row in rows],
             problems=tuple(table.problems),
+            own_splits={} if where is None else sizes_of(splits),
             **{attribute: tuple(map(printable, meaning))},
         )
 

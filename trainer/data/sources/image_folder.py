@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Interval
 
 from trainer.data.source import Examples, Source, printable
-from trainer.data.splits import canonical, cut
+from trainer.data.splits import canonical, cut, sizes_of
 from trainer.data.stratify import interleave, train_test
 from trainer.errors import UserError
 
@@ -52,7 +52,8 @@ class ImageFolder(Source):
         paths = [path for _, _, path in layout.rows]
         labels = np.searchsorted(classes, [name for _, name, _ in layout.rows])
         name = printable(self.folder)
-        rows = cut(name, split, layout.splits(labels, self.test_fraction))
+        splits = layout.splits(labels, self.test_fraction)
+        rows = cut(name, split, splits)
         return Photos(
             f'{name} [{split}]',
             root,
@@ -63,6 +64,7 @@ class ImageFolder(Source):
             class_names=tuple(map(printable, classes)),
             problems=_inside(name, listing.problems),
             remarks=_inside(name, [*listing.remarks, *layout.remarks]),
+            own_splits=sizes_of(splits) if layout.is_split else {},
         )
 
     def _check_classes(self, classes, reasons):
@@ -87,6 +89,7 @@ class Layout:
     Attributes:
       rows: (split or None, class, path) of each picture that has a class.
       class_names: sorted; those of all splits.
+      is_split: whether there are folders for the splits, and not for 'train' alone.
       remarks: what was left out.
     """
 
@@ -95,14 +98,14 @@ class Layout:
         self._folders = [tuple(folder.split('/')) for folder in folders]
         self.rows = self._arrange([(tuple(p.split('/')), p) for p in paths], 0)
         self.class_names = sorted({name for _, name, _ in self.rows})
+        self.is_split = not {split for split, _, _ in self.rows} <= {None, 'train'}
 
     def splits(self, labels: np.ndarray, test_fraction: float) -> dict[str, np.ndarray]:
         """Row numbers of each split, classes spread evenly in it."""
-        named = [split for split, _, _ in self.rows]
-        if set(named) <= {None, 'train'}:
+        if not self.is_split:
             names = [path for _, _, path in self.rows]
             return train_test(names, labels, test_fraction)
-        named = np.array(named)
+        named = np.array([split for split, _, _ in self.rows])
         present = [s for s in ('train', 'val', 'test') if s in named]
         return {s: interleave(np.flatnonzero(named == s), labels) for s in present}
 

@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Interval
 
 from trainer.data.source import Examples, Source, printable
-from trainer.data.splits import canonical, cut
+from trainer.data.splits import canonical, cut, sizes_of
 from trainer.data.stratify import train_test
 from trainer.errors import UserError
 
@@ -58,11 +58,14 @@ class MaskFolder(Source):
         problems += images.problems + covers.problems + bad
         self._check(name, pairs, names, problems)
         check_segmentation_names(name, names)
-        rows = cut(name, split, self._splits(pairs))
+        splits = self._splits(pairs)
+        rows = cut(name, split, splits)
         channels = count_channels('', [pair.image for pair in pairs])
         chosen = [pairs[row] for row in rows]
         masked = Masked(f'{name} [{split}]', chosen, meaning, names, channels)
         masked.problems = tuple(problems)
+        if 'train' in _tops(pairs):
+            masked.own_splits = sizes_of(splits)
         return masked
 
     def _listings(self):
@@ -103,9 +106,14 @@ class MaskFolder(Source):
             raise UserError(f'{name}: the masks hold one class only, {names[0]}.{more}')
 
     def _splits(self, pairs):
-        tops = [canonical(pair.key.split('/')[0]) for pair in pairs]
+        tops = _tops(pairs)
         if 'train' not in tops:
             return train_test([pair.key for pair in pairs], None, self.test_fraction)
-        tops = np.array([str(top) for top in tops])
+        tops = np.array(tops)
         present = [split for split in ('train', 'val', 'test') if split in tops]
         return {split: np.flatnonzero(tops == split) for split in present}
+
+
+def _tops(pairs):
+    """The split that the first folder of each pair is called after, or 'None'."""
+    return [str(canonical(pair.key.split('/')[0])) for pair in pairs]
