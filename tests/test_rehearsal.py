@@ -171,6 +171,9 @@ def test_a_fault_is_found_with_a_remedy(fault, tmp_path):
     assert all('\n' not in message for message in messages)
 
 
+TASK = Classification()
+
+
 def data(counts=(5, 5), images=None):
     images = np.zeros((4, 2, 2, 1)) if images is None else images
     batch = {
@@ -181,7 +184,8 @@ def data(counts=(5, 5), images=None):
     dataset = types.SimpleNamespace(
         class_names=('cat', 'dog'),
         label_counts=lambda: np.array(counts),
-        images=types.SimpleNamespace(std=0.5),
+        images=types.SimpleNamespace(std=0.5, sampler=None),
+        source=types.SimpleNamespace(labels_known=('label',)),
     )
     return dataset, [batch]
 
@@ -189,8 +193,8 @@ def data(counts=(5, 5), images=None):
 @pytest.mark.parametrize(
     ('verdicts', 'words'),
     [
-        (judgements.judge_classes('train', data((5, 0))[0], None), 'no example of dog'),
-        (judgements.judge_classes('train', data((500, 5))[0], None), "'balanced'"),
+        (judgements.judge_classes('train', data((5, 0))[0], TASK), 'no example of dog'),
+        (judgements.judge_classes('train', data((50, 5))[0], TASK), "'balanced'"),
         (
             judgements.judge_images(
                 'train', *data(images=np.array([0, 0, np.nan, 0]).reshape(4, 1, 1, 1))

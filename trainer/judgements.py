@@ -10,23 +10,24 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from trainer import imbalance
 from trainer.data import Dataset
 from trainer.job import Job
+from trainer.tasks import Task
 
 Verdicts = Iterator[tuple[str, str]]
-RARE = 50  # times fewer examples than the commonest class
 ROOM = 0.9  # of the memory, and of the free disk, that a run may take
 SMALL = 64 * 2**20  # bytes of images that may all be looked at
 HARD = 4  # times the loss of a net that knows nothing
 
 
-def judge_classes(role: str, dataset: Dataset, weights) -> Verdicts:
+def judge_classes(role: str, dataset: Dataset, task: Task) -> Verdicts:
     """Whether every class can be learnt from the examples there are.
 
     Args:
       role: 'train', 'eval' or 'test'.
       dataset: with `label_counts()` where it has labels.
-      weights: of the classes in the loss, or None.
+      task: prepared; may weigh the classes.
     """
     if role != 'train' or not dataset.class_names:
         return
@@ -38,13 +39,8 @@ def judge_classes(role: str, dataset: Dataset, weights) -> Verdicts:
             f'the training data has no example of {", ".join(empty[:5])}: '
             f'choose another split, or drop the class',
         )
-    elif weights is None and counts.max() > RARE * counts.min():
-        rare = dataset.class_names[int(counts.argmin())]
-        yield (
-            'warning',
-            f'{rare} has {counts.min()} examples, the commonest class {counts.max()}: '
-            f"add examples, or weigh the classes 'balanced' in the task",
-        )
+    elif uneven := imbalance.uneven(dataset, task):
+        yield 'warning', uneven
 
 
 def judge_images(role: str, dataset: Dataset, batches: Sequence[dict]) -> Verdicts:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import jax
 
-from trainer import parallel
+from trainer import imbalance, parallel
 from trainer.console import Console, table
 from trainer.data import Dataset
 from trainer.data.unread import unread
@@ -43,6 +43,10 @@ def tell_data(job: Job, console: Console) -> None:
     console.say(describe_data(job))
     for line in unread(job.datasets):
         console.warn(line)
+    train = job.datasets['train']
+    counted = {'label', 'labels'} & {*train.source.labels_known}  # without reading
+    if counted and (uneven := imbalance.uneven(train, job.task)):
+        console.warn(uneven)
 
 
 def describe_data(job: Job) -> str:

@@ -160,9 +160,8 @@ class Rehearsal:
 
     def look_at_examples(self):
         """The labels of all examples, and the pixels of some."""
-        weights = getattr(self.job.task, 'weights', None)
         for role, dataset in self.job.datasets.items():
-            yield from judge_classes(role, dataset, weights)
+            yield from judge_classes(role, dataset, self.job.task)
             yield from judge_images(role, dataset, some(dataset, BATCHES))
         yield from judge_overlap(self.job.datasets)
 

@@ -109,7 +109,8 @@ class Dataset:
 
     @functools.cached_property
     def _label_counts(self):
-        return statistics.label_counts(self.source, self.examples[0], self.num_classes)
+        fields = self.source.labels_known or self.examples[0]
+        return statistics.label_counts(self.source, fields, self.num_classes)
 
     def pixel_counts(self) -> np.ndarray:
         """Pixels of each class of the segmentation, [classes] int64; reads them all."""

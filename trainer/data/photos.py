@@ -40,6 +40,7 @@ class Photos(Examples):
     ):
         self.name, self.root, self.paths = name, root, list(paths)
         self.columns, self.channels = dict(columns), channels
+        self.labels_known = tuple(self.columns)
         self.image_shape = (None, None, channels)
         for attribute, value in names.items():
             setattr(self, attribute, value)

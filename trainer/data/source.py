@@ -40,6 +40,7 @@ class Examples(abc.ABC):
       remarks: one line for each thing that a person should know and that is no error.
       own_splits: how many examples each split has that the data itself comes in, as a
         folder does with train, val and test below it; empty where it was split here.
+      labels_known: the label fields that `column` gives without reading an example.
       enough: pixels of an image's short side that will do, since it is made smaller
         at once; None for all. A source may heed it.
     """
@@ -57,6 +58,7 @@ class Examples(abc.ABC):
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     own_splits: Mapping[str, int] = MappingProxyType({})
+    labels_known: tuple[str, ...] = ()
     enough: int | None = None
 
     @abc.abstractmethod

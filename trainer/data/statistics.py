@@ -1,6 +1,6 @@
 """What labels are like over a whole data set: numbers to predict, classes of pixels."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -31,20 +31,22 @@ def target_statistics(source: Examples) -> tuple[Numbers, Numbers] | None:
     return tuple(targets.mean(axis=0).tolist()), tuple(targets.std(axis=0).tolist())
 
 
-def label_counts(source: Examples, example: dict, num_classes: int) -> np.ndarray:
+def label_counts(
+    source: Examples, fields: Collection[str], num_classes: int
+) -> np.ndarray:
     """Examples (of boxes: objects) of each class, [num_classes] int64.
 
     Args:
       source: reads the labels, decoding no image where it can.
-      example: one of them; says what labels there are.
+      fields: of its examples; they say what labels there are.
       num_classes: C.
     """
-    if 'labels' in example:
+    if 'labels' in fields:
         return source.column('labels').sum(0).astype(np.int64)
-    if 'box_labels' in example:
+    if 'box_labels' in fields:
         labels = source.column('box_labels')
         return np.bincount(labels[labels >= 0], minlength=num_classes)
-    if 'label' not in example:
+    if 'label' not in fields:
         return np.zeros(num_classes, np.int64)
     labels = source.column('label')
     check_labels(source.name, labels, num_classes)

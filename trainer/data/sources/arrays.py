@@ -83,6 +83,7 @@ class Loaded(Examples):
 
     def __init__(self, name: str, images: np.ndarray, columns: dict[str, np.ndarray]):
         self.name, self.images, self.columns = name, images, columns
+        self.labels_known = tuple(columns)
         self.image_shape: Shape = images.shape[1:]
         arrays = [images, *columns.values()]
         self.fingerprint = digest([array_files.summary(array) for array in arrays])

@@ -54,7 +54,7 @@ class HuggingFace(Source):
         chosen = cut(name, split, splits)
         rows = np.flatnonzero(good)[chosen]
         found = Rows(f'{name} [{split}]', list(parts.values()), rows, image)
-        found.columns = {field: values[chosen]}
+        found.columns, found.labels_known = {field: values[chosen]}, (field,)
         attribute = 'class_names' if field == 'label' else 'target_names'
         setattr(found, attribute, tuple(map(printable, names)))
         found.problems = _unlabelled(name, label, cells, good, sizes)
