@@ -20,7 +20,8 @@ class Bridge(nnx.Module):
 
     def __init__(
         self,
-        grid: tuple[int, int],
+        input_shape: tuple[int, int, int],
+        stride: int,
         features: int,
         depth: int,
         remat: bool = False,
@@ -28,14 +29,24 @@ class Bridge(nnx.Module):
         dtype='float32',
         rngs: nnx.Rngs,
     ):
-        """Builds the bridge; `grid` is the (H, W) of the map of a usual image.
+        """Builds `depth` blocks for a map of D `features`.
+
+        Args:
+          input_shape: (height, width, channels) of an image.
+          stride: pixels of the image to one of the map.
+          features: D; heads have 64 each, or there is one.
+          depth: how many blocks.
+          remat: blocks are computed again for the gradient instead of kept.
+          dtype: of the activations; parameters, norms and softmax are float32.
+          rngs: draws the weights from `params`.
 
         Raises:
           ValueError: for features that are no multiple of 4.
         """
-        self.grid, self.remat = grid, remat
+        self.grid = tuple(-(-side // stride) for side in input_shape[:2])
+        self.remat = remat
         heads = 1 if features % HEAD else features // HEAD
-        sincos_positions((1, 1), grid, features)
+        sincos_positions((1, 1), self.grid, features)
         self.blocks = nnx.List(
             TransformerBlock(features, heads, dtype=dtype, rngs=rngs)
             for _ in range(depth)

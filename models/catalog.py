@@ -143,9 +143,9 @@ def _with_weights(net: nnx.Module, location: str | None) -> nnx.Module:
 
 def _location(pretrained, backbone: Maker, name: str) -> str | None:
     """Where the weights lie that were asked for, said before anything is built."""
-    from models.pretrained.usual import location_of
+    from models.pretrained.usual import located
 
-    location = location_of(pretrained, backbone, name)
+    location = located(pretrained, backbone, name)
     return location and os.fspath(location)
 
 

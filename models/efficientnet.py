@@ -72,7 +72,7 @@ class EfficientNet(nnx.Module):
         dtype='float32',
         rngs: nnx.Rngs,
     ):
-        """Builds the net.
+        """Builds the net; a ValueError says what is right for a wrong argument.
 
         Args:
           input_shape: (height, width, channels) of an image.
@@ -86,16 +86,8 @@ class EfficientNet(nnx.Module):
             1e-3; timm's weights of B5 and larger want 1e-5, and are refused without.
           dtype: of the activations; parameters and statistics are float32.
           rngs: draws the weights (`params`) and what is left out (`dropout`).
-
-        Raises:
-          ValueError: for a variant or stem that there is not, a rate outside [0, 1), or
-            an epsilon that is not above 0.
         """
-        check_choice('EfficientNet', 'variant', variant, get_args(Variant))
-        check_choice('EfficientNet', 'stem', stem, get_args(Stem))
-        check_rate('EfficientNet', drop_path=drop_path)
-        if epsilon is not None and not epsilon > 0:
-            raise ValueError(f'EfficientNet needs epsilon above 0; got {epsilon}.')
+        _check(variant, stem, drop_path, epsilon)
         options = {'norm': _norm(variant, epsilon), 'dtype': dtype, 'rngs': rngs}
         conv = functools.partial(ConvNorm, activation=nnx.silu, **options)
         width, first = wide(STEM, variant), 2 if stem == 'imagenet' else 1
@@ -115,6 +107,14 @@ class EfficientNet(nnx.Module):
                 maps = run(block, maps, self.remat)
             outputs.append(maps)
         return [*(outputs[i] for i in FINEST), self.top(maps)]
+
+
+def _check(variant, stem, drop_path, epsilon) -> None:
+    check_choice('EfficientNet', 'variant', variant, get_args(Variant))
+    check_choice('EfficientNet', 'stem', stem, get_args(Stem))
+    check_rate('EfficientNet', drop_path=drop_path)
+    if epsilon is not None and not epsilon > 0:
+        raise ValueError(f'EfficientNet needs epsilon above 0; got {epsilon}.')
 
 
 # The last stage of each size; the coarsest goes on to the top.

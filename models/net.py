@@ -75,9 +75,9 @@ class Net(nnx.Module):
 
 
 def _location(pretrained: str | bool | None, backbone) -> str | None:
-    from models.pretrained.usual import location_of  # which knows nets by name
+    from models.pretrained.usual import located  # which knows nets by name
 
-    return location_of(pretrained, backbone)
+    return located(pretrained, backbone)
 
 
 def activation_dtype(dtype):

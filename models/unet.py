@@ -69,8 +69,7 @@ class UNet(nnx.Module):
           rngs: draws the weights, and what an encoder drops.
 
         Raises:
-          ValueError: for a wrong choice, an encoder whose strides do not fit, or
-            channels that a bridge cannot take.
+          ValueError: for a wrong choice, or parts that do not fit each other.
         """
         _check(width, depth, norm, upsampling, encoder, bridge)
         parts = {'dtype': dtype, 'rngs': rngs}
@@ -82,15 +81,15 @@ class UNet(nnx.Module):
         self.channels, self.strides = self.decoder.channels, self.decoder.strides
         self.bridge = nnx.data(None)
         if bridge:
-            grid = tuple(-(-side // self.strides[-1]) for side in input_shape[:2])
-            self.bridge = Bridge(grid, self.channels[-1], bridge, remat, **parts)
+            coarsest = self.strides[-1], self.channels[-1]
+            self.bridge = Bridge(input_shape, *coarsest, bridge, remat, **parts)
 
     def __call__(self, images):
         """`[B, H, W, C]` -> list of maps, fine to coarse."""
         encoded = list(self.encoder(images))
         if self.bridge is not None:
-            coarsest = self.encoder.strides.index(self.strides[-1])
-            encoded[coarsest] = self.bridge(encoded[coarsest])
+            index = self.encoder.strides.index(self.strides[-1])
+            encoded[index] = self.bridge(encoded[index])
         return self.decoder(encoded, images.shape[1:3])
 
 

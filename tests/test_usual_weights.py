@@ -12,7 +12,7 @@ from models import Net, ResNet
 from models.pretrained.downloads import fetched
 from models.pretrained.loading import families, family_of, weights_of
 from models.pretrained.saving import foreign_weights
-from models.pretrained.usual import REPOSITORIES, location_of
+from models.pretrained.usual import REPOSITORIES, located
 from models.pretrained.weight_files import write_safetensors
 from models.streams import make_rngs
 from trainer.errors import UserError
@@ -48,7 +48,7 @@ def assert_same(net, arrays):
 @pytest.mark.parametrize('name', REPOSITORIES)
 def test_every_row_is_of_a_net_that_timm_names(name):
     backbone = models.catalog.BACKBONES[name]
-    found = location_of(True, backbone)
+    found = located(True, backbone)
     assert found == f'hf://timm/{REPOSITORIES[name]}/model.safetensors'
     architecture, _, recipe = REPOSITORIES[name].partition('.')
     assert recipe.endswith('in1k') and not architecture.startswith('tf_')
@@ -78,7 +78,7 @@ def test_true_in_a_config_is_the_address(hub):
 
 def test_a_backbone_is_recognised_by_what_it_is_told():
     def location(**arguments):
-        return location_of(True, functools.partial(ResNet, **arguments))
+        return located(True, functools.partial(ResNet, **arguments))
 
     assert 'resnet50.a1_' in location() and 'resnet50.a1_' in location(remat=True)
     assert 'resnet34.a1_' in location(depth=34, stem='small')
@@ -127,9 +127,9 @@ def test_what_is_not_there_is_named(hub):
     with pytest.raises(ValueError, match=r'resnet18\.a1_in1k/.* cannot be fetched'):
         models.create_model('resnet18', pretrained=True, input_shape=(32, 32, 3))
     with pytest.raises(ValueError, match='cannot be fetched'):
-        fetched(location_of(True, models.catalog.BACKBONES['vit_ti16']))
+        fetched(located(True, models.catalog.BACKBONES['vit_ti16']))
 
 
 @pytest.mark.parametrize('nothing', [False, None, ''])
 def test_nothing_is_asked_for(nothing):
-    assert location_of(nothing, ResNet) is None
+    assert located(nothing, ResNet) is None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 
-from models.pretrained import usual
 from models.pretrained.loading import (
     Pretrained,
     family_of,
@@ -20,6 +19,7 @@ from models.pretrained.loading import (
     recognised,
 )
 from models.pretrained.preprocessing import HEADER, preprocessing_of
+from models.pretrained.usual import located
 from models.pretrained.weight_files import WeightFile
 from trainer import files, rundir, which_run
 from trainer import manifest as manifests
@@ -42,7 +42,7 @@ def location_of(experiment: Experiment) -> str | None:
     """
     said = getattr(experiment.model, 'keywords', {})
     try:
-        return usual.location_of(said.get('pretrained'), said.get('backbone'))
+        return located(said.get('pretrained'), said.get('backbone'))
     except ValueError as error:
         raise UserError(f'Net.{error}') from error
 

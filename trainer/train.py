@@ -69,7 +69,6 @@ def train(
         with console.phases('data'):
             job = open_job(pretrained.expecting(experiment, workdir))
             roll_call.check_job(job)
-        stop.leave()
         return train_job(job, workdir, argv=argv, stop=stop, console=console)
 
 
@@ -82,6 +81,7 @@ def train_job(
     console: Console,
 ) -> dict:
     """`train` with what it works with opened already; arguments and errors as there."""
+    stop.leave()
     make_tracker(job), make_plateau(job)  # refused before any file is there
     if workdir is None or not rundir.is_run(workdir):
         job.pretrained  # noqa: B018 - as well, and in all processes at once

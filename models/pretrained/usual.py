@@ -35,7 +35,7 @@ REPOSITORIES = {
 }
 
 
-def location_of(
+def located(
     pretrained: str | bool | None, backbone: Callable, called: str = 'this backbone'
 ) -> str | None:
     """Where weights lie: as it was said, or for True where the usual ones do.
