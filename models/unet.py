@@ -79,10 +79,8 @@ class UNet(nnx.Module):
         maps = self.encoder.channels, self.encoder.strides
         self.decoder = Decoder(*maps, width, output_stride, upsampling, **options)
         self.channels, self.strides = self.decoder.channels, self.decoder.strides
-        self.bridge = nnx.data(None)
-        if bridge:
-            coarsest = self.strides[-1], self.channels[-1]
-            self.bridge = Bridge(input_shape, *coarsest, bridge, remat, **parts)
+        coarsest = input_shape, self.strides[-1], self.channels[-1]
+        self.bridge = Bridge(*coarsest, bridge, remat, **parts) if bridge else None
 
     def __call__(self, images):
         """`[B, H, W, C]` -> list of maps, fine to coarse."""
