@@ -53,7 +53,7 @@ class UNet(nnx.Module):
         dtype='float32',
         rngs: nnx.Rngs,
     ):
-        """Builds the net.
+        """Builds the net; a ValueError says what is right for a wrong argument.
 
         Args:
           input_shape: (height, width, channels) of an image.
@@ -67,9 +67,6 @@ class UNet(nnx.Module):
           remat: blocks are computed again for the gradient instead of kept.
           dtype: of the activations; parameters and norms are float32.
           rngs: draws the weights, and what an encoder drops.
-
-        Raises:
-          ValueError: for a wrong choice, or parts that do not fit each other.
         """
         _check(width, depth, norm, upsampling, encoder, bridge)
         parts = {'dtype': dtype, 'rngs': rngs}
