@@ -216,7 +216,7 @@ def test_a_head_is_told_what_the_usual_one_is_unless_it_says_itself():
         ),
         (
             lambda: models.create_backbone('mlp', dtype='bfloat17'),
-            "Net has no dtype 'bfloat17'; choose 'float32', 'bfloat16' or 'float16'.",
+            "Net has no dtype 'bfloat17'; choose 'float32' or 'bfloat16'.",
         ),
         (
             lambda: models.create_model('resnet18', depth=20),

@@ -112,7 +112,7 @@ def test_resumed_it_ends_as_if_it_had_not_been_stopped(files, tmp_path):
     experiment = load(files, SMALL)
     train(experiment, tmp_path / 'whole')
     with pytest.raises(Interrupted):
-        train(experiment, tmp_path / 'stopped', stop=After(13))
+        train(experiment, tmp_path / 'stopped', stop=After(15))
     train(experiment, tmp_path / 'stopped')
     assert_same_end(tmp_path / 'whole', tmp_path / 'stopped')
 

@@ -61,7 +61,7 @@ def test_a_value_that_cannot_be(binding, said, capsys, monkeypatch, tmp_path):
         ('Experiment.epochs = %EPOCHS', 'EPOCHS'),
         (
             "include 'configs/mlp.gin'\ninclude 'configs/mlp.gin'\nEPOCHS = %NO",
-            "no macro 'NO'; choose LEARNING_RATE, EPOCHS, BATCH\n",
+            "no macro 'NO'; choose LEARNING_RATE, WEIGHT_DECAY, EPOCHS, BATCH\n",
         ),
         ('Experiment.epochs = true', 'true'),
         ('Experiment.epochs = ', 'epochs'),

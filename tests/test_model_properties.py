@@ -234,7 +234,7 @@ WRONG = {
     'Classifier needs dropout in [0, 1); got 1.': lambda: Classifier(
         (8,), 3, strides=(4,), dropout=1, rngs=make_rngs(0)
     ),
-    "Net has no dtype 'bfloat'; choose 'float32', 'bfloat16' or 'float16'.": (
+    "Net has no dtype 'bfloat'; choose 'float32' or 'bfloat16'.": (
         lambda: describe('mlp', dtype='bfloat')(rngs=make_rngs(0))
     ),
 }
