@@ -15,9 +15,7 @@ def trained(flags) -> Experiment:
     Raises:
       UserError: as `config_of`, `load` and `pretrained.expecting`.
     """
-    place = place_of(flags)
-    experiment = load(*config_of(flags, place))
-    return pretrained.expecting(experiment, place and places.local(place))
+    return _expecting(flags, _loaded(flags))
 
 
 def sized(flags) -> Experiment:
@@ -25,6 +23,15 @@ def sized(flags) -> Experiment:
 
     Raises as `trained`.
     """
-    experiment = load(*config_of(flags, place_of(flags)))
-    roles = experiment.roles.values()
-    return trained(flags) if any(map(open_size, roles)) else experiment
+    experiment = _loaded(flags)
+    decided = not any(map(open_size, experiment.roles.values()))
+    return experiment if decided else _expecting(flags, experiment)
+
+
+def _loaded(flags) -> Experiment:
+    return load(*config_of(flags, place_of(flags)))
+
+
+def _expecting(flags, experiment: Experiment) -> Experiment:
+    place = place_of(flags)
+    return pretrained.expecting(experiment, place and places.local(place))
